@@ -1,0 +1,292 @@
+"""The command line: parses, calls one function, prints. No logic lives here."""
+
+import json
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+from rich.console import Console
+
+from olivebranch import __version__
+from olivebranch.errors import OlivebranchError, UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+app = typer.Typer(
+    name="olivebranch",
+    help="Tags each sentence of text about a conflict with its stance toward negotiation, and names the holder of the stance.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+data_app = typer.Typer(help="Check, count and compare labelled statements.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+PREVIEW_ROWS: Final = 200
+_COLOURS: Final = {"pro_negotiation": "green", "rejection": "red", "skepticism": "yellow", "maximalist_demand": "magenta"}
+
+Model = Annotated[
+    str | None, typer.Option("--model", "-m", help="Model folder, or name of a released model.", show_default="the release")
+]
+Engine = Annotated[str, typer.Option(help="auto, torch or onnx.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+
+
+def main(command: str | None = None) -> None:
+    """Run the command line; every expected error is one line on stderr.
+
+    Args:
+        command: what to run where the arguments name no command, for the scripts in `training/`.
+    """
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    warnings.filterwarnings("ignore", category=FutureWarning)  # notes from one library to another
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    try:
+        app([command, *sys.argv[1:]] if command else None, prog_name="olivebranch")
+    except OlivebranchError as error:
+        Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"error: {error}")
+        sys.exit(error.exit_code)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"olivebranch {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def predict(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT...", help="Files, folders, globs, or - for stdin: .txt .md .jsonl .csv .parquet (also .gz, .zst)."
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="A .jsonl, .csv or .parquet file, or a folder for Parquet shards.",
+            show_default="the terminal",
+        ),
+    ] = None,
+    text_column: Annotated[str, typer.Option(help="Column with the text.")] = "text",
+    id_column: Annotated[str | None, typer.Option(help="Column that names a document.", show_default="file and row")] = None,
+    no_split: Annotated[
+        bool, typer.Option("--no-split", help="A row (or a line of a text file) is one sentence already.")
+    ] = False,
+    model: Model = None,
+    engine: Engine = "auto",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")] = False,
+) -> None:
+    """Tag every sentence of the inputs.
+
+    Each row of the output is a sentence: the columns of its document, then the label, the calibrated confidence, one
+    probability per label, whether the model abstains (worth a human look), and the holder of the stance.
+
+    Without --output the result goes to the terminal as a table, or as JSON lines when piped.
+    """
+    from olivebranch.batch import Options, tag_corpus, tag_stream
+    from olivebranch.tagger import Tagger
+
+    options = Options(text_column=text_column, id_column=id_column, split=not no_split)
+    if output is None and (resume or overwrite):
+        raise UsageError("--resume and --overwrite need an --output file")
+    tagger = Tagger.load(model, engine)
+    if output is None:
+        _print_stream(tag_stream(inputs, tagger, options))
+        return
+    with _progress("tagging", f"interrupted; the same command with --resume goes on, '{output}' is not written yet") as tell:
+        summary = tag_corpus(inputs, output, tagger, options, resume, overwrite, tell)
+    note = f", {summary.blank} without text" if summary.blank else ""
+    note += f", after {summary.resumed_parts} parts that were done" if summary.resumed_parts else ""
+    _say(f"{summary.sentences} sentences of {summary.documents} documents{note} -> {output}")
+
+
+@app.command()
+def train(
+    recipe: Annotated[
+        str | None, typer.Option("--recipe", "-r", help="A recipe's name or YAML file.", show_default="minilm")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Run folder.", show_default="runs/<recipe>-seed<seed>")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Your own statements: text and label, perhaps holder.", show_default="the project's")
+    ] = None,
+    validation: Annotated[Path | None, typer.Option(help="Statements to choose by.", show_default="a fifth of --data")] = None,
+    init: Annotated[
+        str | None, typer.Option(help="Go on from this model (folder or released name) instead of from the base.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed.", show_default="the recipe's")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+) -> None:
+    """Fine-tune a model by a recipe, and write it with its card, scores, environment and data hash."""
+    from olivebranch.runs import train_run
+
+    folder = train_run(recipe, output, data, validation, init, seed, resume)
+    if folder is not None:
+        _say(f"trained -> {folder}; scores in {folder / 'metrics.json'}, card in {folder / 'README.md'}")
+
+
+@app.command()
+def evaluate(
+    data: Annotated[
+        Path, typer.Option("--data", "-d", help="Labelled sentences: .jsonl, .csv or .parquet with text and label.")
+    ],
+    model: Model = None,
+    engine: Engine = "auto",
+    as_json: Json = False,
+    misread: Annotated[Path | None, typer.Option(help="Write the misread sentences to this .jsonl file.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    no_floors: Annotated[bool, typer.Option("--no-floors", help="Leave the majority and tf-idf floors out.")] = False,
+) -> None:
+    """Measure a model: macro-F1, each class, confusion, calibration, abstention, holders, with 95 % intervals."""
+    from olivebranch.evaluation import evaluate as measure
+    from olivebranch.evaluation import write_misread
+    from olivebranch.statements import read_labelled
+    from olivebranch.tagger import Tagger
+
+    rows = read_labelled(data)
+    metrics, wrong = measure(Tagger.load(model, engine), rows, seed, floors=not no_floors)
+    if misread:
+        write_misread(misread, wrong)
+    if as_json:
+        typer.echo(json.dumps(metrics, indent=2))
+    else:
+        from olivebranch.console import show_metrics
+
+        show_metrics(metrics)
+    if misread:
+        _say(f"{len(wrong)} misread sentences -> {misread}")
+
+
+@app.command()
+def export(
+    hf: Annotated[Path | None, typer.Option(help="Folder for a plain Hugging Face model.")] = None,
+    onnx: Annotated[Path | None, typer.Option(help="Folder for the quantised ONNX files.")] = None,
+    model: Model = None,
+) -> None:
+    """Write a model in another form: a plain Hugging Face folder, or the files of the quantised engine."""
+    from olivebranch.exports import export_hf, export_onnx
+    from olivebranch.tagger import model_folder
+
+    if (hf is None) == (onnx is None):
+        raise UsageError("name one of --hf DIR and --onnx DIR")
+    if hf:
+        export_hf(model_folder(model), hf)
+        _say(f'plain Hugging Face model -> {hf}; load it with transformers.pipeline("text-classification", model="{hf}")')
+    if onnx:
+        export_onnx(model_folder(model), onnx)
+        _say(f"quantised ONNX model -> {onnx}; use it with --model {onnx} --engine onnx")
+
+
+@app.command()
+def report(
+    tagged: Annotated[
+        Path, typer.Argument(metavar="OUT", help="What olivebranch predict wrote: a file, or a folder of shards.")
+    ],
+    html: Annotated[Path, typer.Option(help="The page to write.")],
+    date_column: Annotated[
+        str | None, typer.Option(help="Column with the date of a document.", show_default="date, if there")
+    ] = None,
+    title: Annotated[str, typer.Option(help="Title of the page.")] = "Stances toward negotiation",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a page that exists.")] = False,
+) -> None:
+    """Draw a self-contained page of a tagged corpus: highlighted documents, stances by holder, timeline."""
+    from olivebranch.report import write_report
+
+    write_report(tagged, html, title, date_column, overwrite)
+    _say(f"report -> {html}")
+
+
+@data_app.command("check")
+def data_check(
+    file: Annotated[Path, typer.Argument(help="Statements (.jsonl, .csv, .parquet), or a folder of splits.")],
+) -> None:
+    """Run the validation gate over statements: fields, labels, holders, votes, leaks between splits."""
+    from olivebranch.inspection import check
+
+    _say(check(file))
+
+
+@data_app.command("stats")
+def data_stats(file: Annotated[Path, typer.Argument(help="Statements, or a folder of splits.")], as_json: Json = False) -> None:
+    """Count statements by label, register, stream, conflict and length."""
+    from olivebranch.console import show_stats
+    from olivebranch.inspection import stats
+
+    counts = stats(file)
+    typer.echo(json.dumps(counts, indent=2)) if as_json else show_stats(counts)
+
+
+@data_app.command("agreement")
+def data_agreement(
+    file: Annotated[Path, typer.Argument(help="Statements, or a folder of splits.")], as_json: Json = False
+) -> None:
+    """Agreement of independent readers: raw, Cohen's kappa, Krippendorff's alpha, per label, register and stream."""
+    from olivebranch.console import show_agreement
+    from olivebranch.inspection import agreement
+
+    found = agreement(file)
+    typer.echo(json.dumps(found, indent=2)) if as_json else show_agreement(found)
+
+
+def _say(message: str) -> None:
+    """News for a person go to stderr, so that stdout stays data."""
+    Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(message)
+
+
+def _print_stream(tables: "Iterator[pa.Table]") -> None:
+    from olivebranch.parts import json_lines
+
+    if not sys.stdout.isatty():
+        for table in tables:
+            for line in json_lines(table):
+                sys.stdout.write(line)
+        return
+    from olivebranch.console import show_predictions
+
+    show_predictions(tables, PREVIEW_ROWS, _COLOURS)
+
+
+@contextmanager
+def _progress(what: str, interrupted: str) -> Iterator[Callable[[float, int], None]]:
+    """A bar with rate and time left on stderr, where a terminal is there."""
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns: list[Any] = [TextColumn(what), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[rate]}")]
+    console = Console(stderr=True)
+    bar = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, disable=not console.is_terminal)
+    task = bar.add_task(what, total=1.0, rate="")
+
+    def tell(done: float, sentences: int) -> None:
+        seconds = bar.tasks[task].elapsed or 0
+        bar.update(task, completed=done, rate=f"{sentences / seconds:,.0f} sentences/s" if seconds else "")
+
+    try:
+        with bar:
+            yield tell
+    except KeyboardInterrupt:
+        raise OlivebranchError(interrupted) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""How results look on a terminal. Text from outside is shown as it is: never as markup, never as control codes."""
+
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pyarrow as pa
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+_OUT = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
+
+
+def plain(value: object) -> Text:
+    """Text without control characters, so that no input can move the cursor or colour the screen."""
+    return Text("".join(letter if letter.isprintable() else " " for letter in str(value)))
+
+
+def show_predictions(tables: Iterable[pa.Table], most: int, colours: Mapping[str, str]) -> None:
+    """The first `most` sentences: label, confidence, holder, sentence. A question mark: the model abstains."""
+    table = Table("label", "conf.", "holder", "sentence", box=None, pad_edge=False)
+    shown = total = 0
+    for chunk in tables:
+        total += len(chunk)
+        for row in chunk.slice(0, max(0, most - shown)).to_pylist():
+            label = Text(row["label"] + (" ?" if row["abstained"] else ""), style=colours.get(row["label"], "dim"))
+            sentence = plain(row["sentence"])
+            sentence.stylize(colours.get(row["label"], "dim"))
+            table.add_row(label, f"{row['confidence']:.2f}", plain(row["holder"] or ""), sentence)
+            shown += 1
+    _OUT.print(table)
+    if total > shown:
+        _OUT.print(f"… {total - shown} more sentences; use --output to keep them all", style="dim")
+
+
+def show_metrics(metrics: Mapping[str, Any]) -> None:
+    """The numbers of an evaluation, the headline first."""
+    _OUT.print(f"{metrics['model']} on {metrics['sentences']} sentences")
+    scores = Table("", "macro-F1", "95 % interval", box=None, pad_edge=False)
+    scores.add_row("this model", *_interval(metrics["macro_f1"]), style="bold")
+    for name, score in metrics.get("floors", {}).items():
+        scores.add_row(name, *_interval(score))
+    _OUT.print(scores)
+    classes = Table("label", "precision", "recall", "F1", "95 % interval", "sentences", box=None, pad_edge=False)
+    for label, row in metrics["per_class"].items():
+        classes.add_row(label, f"{row['precision']:.3f}", f"{row['recall']:.3f}", *_interval(row["f1"]), str(row["support"]))
+    _OUT.print("\nper class")
+    _OUT.print(classes)
+    _show_confusion(metrics["confusion"])
+    _show_confidence(metrics)
+
+
+def _show_confusion(confusion: Mapping[str, Any]) -> None:
+    short = [label.split("_")[0] for label in confusion["labels"]]
+    table = Table("true \\ predicted", *short, box=None, pad_edge=False)
+    for label, row in zip(confusion["labels"], confusion["rows_true_columns_predicted"], strict=True):
+        table.add_row(label, *map(str, row))
+    _OUT.print("\nconfusion")
+    _OUT.print(table)
+
+
+def _show_confidence(metrics: Mapping[str, Any]) -> None:
+    before, after = metrics["calibration"]["before"], metrics["calibration"]["after"]
+    rest = metrics["abstention"]
+    table = Table("calibration", "ECE", "Brier", box=None, pad_edge=False)
+    table.add_row("before temperature scaling", f"{before['ece']:.3f}", f"{before['brier']:.3f}")
+    table.add_row(f"after (T = {metrics['calibration']['temperature']:.2f})", f"{after['ece']:.3f}", f"{after['brier']:.3f}")
+    _OUT.print()
+    _OUT.print(table)
+    error = "all abstained" if rest["error_of_the_rest"] is None else f"error of the rest {rest['error_of_the_rest']:.1%}"
+    _OUT.print(f"abstains on {rest['abstained']:.1%} (confidence below {rest['threshold']:.2f}); {error}")
+    at_80 = next(row for row in metrics["risk_coverage"] if row["coverage"] == 0.8)
+    _OUT.print(f"on the most confident 80 %: macro-F1 {at_80['macro_f1']:.3f}, error {at_80['error']:.1%}")
+    holder = metrics["holder"]
+    _OUT.print(f"holder exactly right on {holder['exact_match']:.1%} of {holder['sentences']} stance sentences")
+
+
+def show_stats(counts: Mapping[str, Any]) -> None:
+    """Counts of a dataset."""
+    splits = counts["labels"]
+    table = Table("label", *splits, "all", box=None, pad_edge=False)
+    for label in next(iter(splits.values())):
+        row = [split[label] for split in splits.values()]
+        table.add_row(label, *map(str, row), f"{sum(row)} ({sum(row) / counts['statements']:.1%})")
+    table.add_row("all", *(str(sum(split.values())) for split in splits.values()), str(counts["statements"]), style="bold")
+    _OUT.print(table)
+    for name in ("registers", "streams", "largest_conflicts"):
+        _OUT.print(f"{name.replace('_', ' ')}: " + ", ".join(f"{key} {value}" for key, value in counts[name].items()))
+    _OUT.print(f"conflicts: {counts['conflicts']}; only in test: {', '.join(counts['unseen_conflicts']) or 'none'}")
+    _OUT.print("words: {shortest} to {longest}, median {median:.0f}".format(**counts["words"]))
+    _OUT.print(f"stances that name no holder: {counts['stances_without_holder']:.1%}")
+
+
+def show_agreement(found: Mapping[str, Any]) -> None:
+    """Agreement by group, each measure with its interval."""
+    table = Table("group", "statements", "raw", "95 %", "kappa", "95 %", "alpha", "95 %", box=None, pad_edge=False)
+    for name, row in found["groups"].items():
+        cells = [cell for measure in ("raw", "kappa", "alpha") for cell in _interval(row[measure])]
+        table.add_row(name, str(row["statements"]), *cells)
+    _OUT.print(table)
+    holder = found["holder"]
+    _OUT.print(f"equal holders on {holder['equal']:.1%} of the {holder['statements']} statements where both see a stance")
+
+
+def _interval(score: Mapping[str, float]) -> tuple[str, str]:
+    return f"{score['value']:.3f}", f"{score['low']:.3f}–{score['high']:.3f}"

@@ -1,0 +1,184 @@
+"""Draw a tagged corpus as one self-contained page."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from markupsafe import Markup
+
+from olivebranch.batch import COLUMNS
+from olivebranch.cards import templates
+from olivebranch.errors import OlivebranchError, UsageError
+from olivebranch.labels import LABELS, QUESTIONS, STANCES
+from olivebranch.tables import find_sources, read_chunks
+
+MOST_DOCUMENTS: Final = 200
+"""Documents that are shown in full, those with most stances first; the counts are over all of them."""
+MOST_HOLDERS: Final = 20
+QUOTES: Final = 3
+MARKS: Final = {"pro_negotiation": "P", "rejection": "R", "skepticism": "S", "maximalist_demand": "M"}
+
+
+@dataclass
+class Document:
+    """The sentences of a document in order, and what is shown above them."""
+
+    id: str
+    heading: str
+    day: date | None
+    sentences: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def stances(self) -> int:
+        """How many of its sentences convey a stance."""
+        return sum(row["label"] != "none" for row in self.sentences)
+
+
+def write_report(tagged: Path, html: Path, title: str, date_column: str | None = None, overwrite: bool = False) -> None:
+    """Write the page for what `olivebranch predict` wrote.
+
+    Raises:
+        UsageError: the page exists, or the file is not such an output, or has no such date column.
+        OlivebranchError: a file cannot be read or written.
+    """
+    if html.exists() and not overwrite:
+        raise UsageError(f"'{html}' exists; choose another --html, or add --overwrite")
+    documents = read_documents(tagged, date_column)
+    page = render(documents, title, str(tagged))
+    partial = html.with_name(f".{html.name}.partial")
+    try:
+        partial.write_text(page, encoding="utf-8")
+        partial.replace(html)
+    except OSError as error:
+        raise OlivebranchError(
+            f"cannot write '{html}': {(error.strerror or str(error)).lower()}; choose another --html"
+        ) from None
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read_documents(tagged: Path, date_column: str | None = None) -> list[Document]:
+    """Documents in the order of the file.
+
+    Without `date_column` a column `date` is used where there is one.
+    """
+    documents: dict[str, Document] = {}
+    for table in _tables(tagged):
+        missing = [name for name in COLUMNS if name not in table.column_names]
+        if missing:
+            raise UsageError(f"'{tagged}' has no column '{missing[0]}'; name a file that olivebranch predict wrote")
+        if date_column and date_column not in table.column_names:
+            raise UsageError(f"'{tagged}' has no column '{date_column}'; its columns are {', '.join(table.column_names)}")
+        for row in table.to_pylist():
+            name = str(row["doc_id"])
+            if name not in documents:
+                documents[name] = Document(name, str(row.get("title") or name), _day(row.get(date_column or "date")))
+            documents[name].sentences.append(
+                {**row, **{key: float(row[key]) for key in ("confidence", *(f"p_{label}" for label in LABELS))}}
+            )
+    return list(documents.values())
+
+
+def render(documents: list[Document], title: str, source: str) -> str:
+    """The page as HTML; all text from the documents is escaped."""
+    rows = [row for document in documents for row in document.sentences]
+    shown = sorted(documents, key=lambda document: -document.stances)[:MOST_DOCUMENTS]
+    kept = {document.id for document in shown}
+    holders = _holders(rows)
+    return (
+        templates()
+        .get_template("report.html.jinja")
+        .render(
+            title=title,
+            source=source,
+            documents=[document for document in documents if document.id in kept],
+            hidden=len(documents) - len(kept),
+            totals={
+                "documents": len(documents),
+                "sentences": len(rows),
+                "abstained": sum(_true(row["abstained"]) for row in rows),
+            },
+            counts=Counter(row["label"] for row in rows),
+            holders=holders[:MOST_HOLDERS],
+            more_holders=len(holders[MOST_HOLDERS:]),
+            timeline=_timeline(documents),
+            model=rows[0]["model"] if rows else "",
+            stances=STANCES,
+            labels=LABELS,
+            marks=MARKS,
+            questions=QUESTIONS,
+            parts=sentence_parts,
+            is_true=_true,
+            names={label: label.replace("_", " ").replace("pro negotiation", "pro-negotiation") for label in LABELS},
+        )
+    )
+
+
+def sentence_parts(row: dict[str, Any]) -> Markup | str:
+    """The sentence with its holder marked; everything is escaped."""
+    text = str(row["sentence"])
+    start, end = row.get("holder_start"), row.get("holder_end")
+    if start in (None, "") or end in (None, "") or row["label"] == "none":
+        return text
+    offset = int(row["start"])
+    first, last = int(start) - offset, int(end) - offset
+    return Markup("{}<b class=holder>{}</b>{}").format(text[:first], text[first:last], text[last:])
+
+
+def _holders(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Stances by holder, the most frequent first, each with its most confident sentences."""
+    groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        if row["label"] != "none":
+            groups[row["holder"] or ""].append(row)
+    ordered = sorted(groups.items(), key=lambda item: (item[0] == "", -len(item[1])))
+    return [
+        {
+            "name": name or "nobody named",
+            "total": len(group),
+            "counts": Counter(row["label"] for row in group),
+            "quotes": sorted(group, key=lambda row: -row["confidence"])[:QUOTES],
+        }
+        for name, group in ordered
+    ]
+
+
+def _timeline(documents: Iterable[Document]) -> list[dict[str, Any]]:
+    """Stances by month, oldest first; empty where no document has a date."""
+    months: dict[str, Counter[str]] = defaultdict(Counter)
+    for document in documents:
+        if document.day:
+            month = document.day.strftime("%Y-%m")
+            months[month].update(row["label"] for row in document.sentences)
+    return [{"month": month, "counts": months[month]} for month in sorted(months)]
+
+
+def _tables(tagged: Path) -> Iterator[pa.Table]:
+    if tagged.is_dir():
+        files = sorted(tagged.glob("part-*.parquet"))
+        if not files:
+            raise UsageError(f"'{tagged}' holds no shards; name what olivebranch predict wrote")
+        yield from (pq.read_table(file) for file in files)
+        return
+    for source in find_sources([str(tagged)]):
+        if source.is_text:
+            raise UsageError(f"'{tagged}' is not a table; name what olivebranch predict wrote")
+        yield from (chunk.table for chunk in read_chunks(source, ""))
+
+
+def _day(value: Any) -> date | None:
+    if isinstance(value, date):
+        return value
+    try:
+        return date.fromisoformat(str(value)[:10])
+    except ValueError:
+        return None
+
+
+def _true(value: Any) -> bool:
+    return value in (True, "true", "True")

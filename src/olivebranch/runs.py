@@ -1,0 +1,50 @@
+"""A training run from a recipe's name to a finished folder: fit, measure, write the card."""
+
+import json
+from pathlib import Path
+
+from olivebranch.cards import write_card
+from olivebranch.errors import UsageError
+from olivebranch.evaluation import evaluate
+from olivebranch.recipe import load_recipe
+from olivebranch.statements import load_statements
+from olivebranch.tagger import Tagger, model_folder
+from olivebranch.training import load_data, train, with_seed
+
+DEFAULT_RECIPE = "minilm"
+
+
+def train_run(
+    recipe_source: str | None = None,
+    output: Path | None = None,
+    data: Path | None = None,
+    validation: Path | None = None,
+    init: str | None = None,
+    seed: int | None = None,
+    resume: bool = False,
+) -> Path | None:
+    """Fit a recipe and write the run folder with its scores and card; returns it, or None where another process writes.
+
+    With `init` the recipe defaults to the one that the model was made by.
+
+    Raises:
+        UsageError, OlivebranchError: see `recipe.load_recipe`, `training.load_data` and `training.train`.
+    """
+    if validation and not data:
+        raise UsageError("--validation needs --data; the project's own statements have their own validation split")
+    recipe = with_seed(load_recipe(recipe_source or _recipe_of(init)), seed)
+    folder = output or Path("runs") / f"{recipe.name}-seed{recipe.seed}"
+    rows = load_data(recipe, data, validation)
+    if not train(recipe, rows, folder, init, resume):
+        return None
+    tagger = Tagger.load(folder)
+    scores = {"validation": evaluate(tagger, rows.validation)[0]}
+    if data is None:
+        scores["test"] = evaluate(tagger, load_statements("test"))[0]
+    (folder / "metrics.json").write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
+    write_card(folder)
+    return folder
+
+
+def _recipe_of(init: str | None) -> str:
+    return str(model_folder(init) / "recipe.yaml") if init else DEFAULT_RECIPE

@@ -1,0 +1,316 @@
+"""Fit a recipe: statements in, a run folder out."""
+
+import json
+import math
+import os
+import platform
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+import numpy as np
+import torch
+from datasets import Dataset
+from sklearn.metrics import f1_score
+from transformers import EarlyStoppingCallback, PreTrainedTokenizerBase, Trainer, TrainingArguments, set_seed
+from transformers.trainer_utils import get_last_checkpoint
+
+from olivebranch.calibration import abstention_threshold, fit_temperature, probabilities
+from olivebranch.checkpoints import (
+    Manifest,
+    base_hash,
+    load_network,
+    read_manifest,
+    save_network,
+    tokenizer_source,
+    write_manifest,
+)
+from olivebranch.engines import load_engine
+from olivebranch.errors import OlivebranchError, UsageError
+from olivebranch.floors import fit_linear
+from olivebranch.holder import span_tags
+from olivebranch.labels import LABEL_TO_ID, LABELS, STANCES
+from olivebranch.networks import IGNORE, StanceNetwork, load_tokenizer, new_network
+from olivebranch.recipe import Recipe, dump_recipe
+from olivebranch.records import LabelledText
+from olivebranch.statements import fingerprint, load_statements, read_labelled
+from olivebranch.tagger import model_folder
+
+MAX_ERROR: Final = 0.1
+"""Error rate, among the sentences that are not abstained on, that the released threshold promises on validation."""
+VALIDATION_SHARE: Final = 0.2
+CHECKPOINTS: Final = "checkpoints"
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The rows to fit and the rows to choose by."""
+
+    train: Sequence[LabelledText]
+    validation: Sequence[LabelledText]
+
+
+def load_data(recipe: Recipe, data: Path | None = None, validation: Path | None = None) -> TrainingData:
+    """The project's splits; or a user's file, of which a fifth is set aside where no validation file is named."""
+    if data is None:
+        train: Sequence[LabelledText] = load_statements("train")
+        chosen: Sequence[LabelledText] = read_labelled(validation) if validation else load_statements("validation")
+    else:
+        train = read_labelled(data)
+        train, chosen = (train, read_labelled(validation)) if validation else _set_aside(train, recipe.seed, data)
+    if recipe.limit and recipe.limit < len(train):
+        train = Random(recipe.seed).sample(list(train), recipe.limit)
+    return TrainingData(train, chosen)
+
+
+def train(recipe: Recipe, data: TrainingData, folder: Path, init: str | None = None, resume: bool = False) -> bool:
+    """Fit a recipe and write the run folder: model, calibration, resolved recipe, environment, data hash.
+
+    Under `torchrun` every process fits and the first one writes; returns whether this is the one.
+
+    Args:
+        init: go on from this model folder, or released model by name, instead of from the base.
+        resume: go on from the last checkpoint in `folder`.
+
+    Raises:
+        UsageError: the folder is taken, there is nothing to resume, or the recipe does not fit `init`.
+        OlivebranchError: weights or packages are missing.
+    """
+    if os.environ.get("RANK", "0") == "0":
+        _check_folder(folder, resume)
+    folder.mkdir(parents=True, exist_ok=True)
+    if recipe.method == "finetune":
+        manifest = _finetune(recipe, data, folder, init, resume)
+    else:
+        if init or resume:
+            raise UsageError(f"recipe '{recipe.name}' fits in one step; leave --init and --resume out")
+        manifest = fit_linear(recipe, data.train, folder)
+    if manifest is None:
+        return False
+    manifest = manifest.model_copy(update={"data_sha256": fingerprint(data.train)}).sealed(folder)
+    (folder / "recipe.yaml").write_text(dump_recipe(recipe), encoding="utf-8")
+    (folder / "environment.json").write_text(json.dumps(_environment(), indent=2) + "\n", encoding="utf-8")
+    write_manifest(folder, _calibrated(manifest, data.validation, folder))
+    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+    return True
+
+
+def _finetune(recipe: Recipe, data: TrainingData, folder: Path, init: str | None, resume: bool) -> Manifest | None:
+    set_seed(recipe.seed)
+    network, tokenizer, base = _start(recipe, init)
+    network.holder_weight = recipe.holder_weight
+    network.label_smoothing = recipe.label_smoothing
+    network.class_weights = class_weights(data.train, recipe.class_weight_power)
+    trainer = Trainer(
+        model=network,
+        args=_arguments(recipe, folder),
+        train_dataset=encode(data.train, tokenizer, recipe.max_length),
+        eval_dataset=encode(data.validation, tokenizer, recipe.max_length),
+        data_collator=Collator(tokenizer),
+        compute_metrics=_macro_f1,
+        preprocess_logits_for_metrics=lambda outputs, _: outputs[0],
+        callbacks=[EarlyStoppingCallback(early_stopping_patience=recipe.patience)],
+    )
+    trainer.train(resume_from_checkpoint=_last_checkpoint(folder) if resume else None)
+    if not trainer.is_world_process_zero():
+        return None
+    (folder / "history.json").write_text(json.dumps(trainer.state.log_history, indent=1) + "\n", encoding="utf-8")
+    is_adapter = hasattr(network.classifier, "peft_config")
+    save_network(folder, network.cpu(), base)
+    return Manifest(
+        name=folder.resolve().name,
+        kind="adapter" if is_adapter else "whole",
+        base=base if is_adapter else None,
+        base_sha256=base_hash(base) if is_adapter else None,
+        max_length=recipe.max_length,
+    )
+
+
+def _start(recipe: Recipe, init: str | None) -> tuple[StanceNetwork, PreTrainedTokenizerBase, str]:
+    """Network, tokenizer and base: from the base by the recipe, or from a trained model."""
+    if init is None:
+        network = new_network(recipe.base)
+        _freeze(network, recipe)
+        return network, load_tokenizer(recipe.base), recipe.base
+    folder = model_folder(init)
+    manifest = read_manifest(folder)
+    if manifest.kind in {"frozen", "tfidf"}:
+        raise UsageError(f"--init {init}: a {manifest.kind} model cannot be trained on; use a fine-tuned one")
+    source = tokenizer_source(folder, manifest)
+    return load_network(folder, manifest, trainable=True), load_tokenizer(source), source
+
+
+def _freeze(network: StanceNetwork, recipe: Recipe) -> None:
+    if recipe.lora:
+        network.classifier = _adapted(network.classifier, recipe)
+        return
+    encoder = network.classifier.base_model
+    if recipe.frozen_embeddings or recipe.frozen_layers:
+        encoder.get_input_embeddings().requires_grad_(False)
+    layers = next(module for module in encoder.modules() if isinstance(module, torch.nn.ModuleList))
+    if recipe.frozen_layers > len(layers):
+        raise UsageError(f"frozen_layers: {recipe.frozen_layers} is not allowed; base '{recipe.base}' has {len(layers)} layers")
+    for layer in list(layers)[: recipe.frozen_layers]:
+        layer.requires_grad_(False)
+
+
+def _adapted(classifier: Any, recipe: Recipe) -> Any:
+    from peft import LoraConfig, get_peft_model
+
+    lora = recipe.lora
+    assert lora is not None
+    trained_whole = [name for name, _ in classifier.named_modules() if set(name.split(".")) & set(lora.train_also)]
+    config = LoraConfig(
+        task_type="SEQ_CLS",
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=lora.targets,
+        bias=lora.bias,
+        modules_to_save=lora.train_also or None,
+        exclude_modules=trained_whole or None,
+    )
+    return get_peft_model(classifier, config)
+
+
+class Collator:
+    """Pads a batch to its longest sentence, the holder tags too."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self.tokenizer = tokenizer
+
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """Rows of `encode` to tensors (batch, tokens)."""
+        inputs = [{name: row[name] for name in self.tokenizer.model_input_names if name in row} for row in rows]
+        batch = dict(self.tokenizer.pad(inputs, return_tensors="pt"))
+        width = batch["input_ids"].shape[1]
+        batch["labels"] = torch.tensor([row["labels"] for row in rows])
+        batch["tags"] = torch.tensor([row["tags"] + [IGNORE] * (width - len(row["tags"])) for row in rows])
+        return batch
+
+
+def encode(rows: Sequence[LabelledText], tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:
+    """Token ids, label ids, holder tags and lengths. Sentences without a stance have no part in the holder loss."""
+    encoded = tokenizer([row.text for row in rows], truncation=True, max_length=max_length, return_offsets_mapping=True)
+    tags = [
+        [
+            IGNORE if start == end else tag
+            for tag, (start, end) in zip(span_tags(row.text, row.holder, offsets), offsets, strict=True)
+        ]
+        if row.label in STANCES
+        else [IGNORE] * len(offsets)
+        for row, offsets in zip(rows, encoded["offset_mapping"], strict=True)
+    ]
+    columns = {name: encoded[name] for name in tokenizer.model_input_names if name in encoded}
+    labels = [LABEL_TO_ID[row.label] for row in rows]
+    return Dataset.from_dict({**columns, "labels": labels, "tags": tags, "length": [len(tag) for tag in tags]})
+
+
+def class_weights(rows: Sequence[LabelledText], power: float) -> torch.Tensor:
+    """(labels,) weights, share ** -power, scaled so that the mean weight of a sentence is 1."""
+    counts = Counter(row.label for row in rows)
+    raw = np.array([(counts[label] / len(rows)) ** -power if counts[label] else 0.0 for label in LABELS])
+    mean = sum(counts[label] / len(rows) * weight for label, weight in zip(LABELS, raw, strict=True))
+    return torch.tensor(raw / mean, dtype=torch.float32)
+
+
+def _arguments(recipe: Recipe, folder: Path) -> TrainingArguments:
+    gpu = torch.cuda.is_available()
+    return TrainingArguments(
+        output_dir=str(folder / CHECKPOINTS),
+        num_train_epochs=recipe.epochs,
+        per_device_train_batch_size=recipe.batch_size,
+        per_device_eval_batch_size=64,
+        learning_rate=recipe.learning_rate,
+        lr_scheduler_type=recipe.scheduler,
+        warmup_steps=recipe.warmup,
+        weight_decay=recipe.weight_decay,
+        optim="adamw_torch_fused",
+        train_sampling_strategy="group_by_length",
+        length_column_name="length",
+        remove_unused_columns=False,
+        label_names=["labels"],
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        save_total_limit=2,
+        load_best_model_at_end=True,
+        metric_for_best_model="macro_f1",
+        greater_is_better=True,
+        logging_strategy="epoch",
+        seed=recipe.seed,
+        data_seed=recipe.seed,
+        bf16=recipe.precision == "bf16" or (recipe.precision == "auto" and gpu and torch.cuda.is_bf16_supported()),
+        use_cpu=not gpu,
+        ddp_backend="gloo" if "WORLD_SIZE" in os.environ and not gpu else None,  # torchrun sets it
+        dataloader_pin_memory=gpu,
+        report_to=recipe.report_to or "none",
+        run_name=f"{recipe.name}-seed{recipe.seed}",
+    )
+
+
+def _macro_f1(evaluated: Any) -> dict[str, float]:
+    predicted = evaluated.predictions.argmax(axis=1)
+    scored = range(len(LABELS))
+    return {"macro_f1": float(f1_score(evaluated.label_ids, predicted, labels=scored, average="macro", zero_division=0))}
+
+
+def _calibrated(manifest: Manifest, rows: Sequence[LabelledText], folder: Path) -> Manifest:
+    logits = load_engine("auto", folder, manifest).read([row.text for row in rows]).logits
+    labels = np.array([LABEL_TO_ID[row.label] for row in rows])
+    temperature = fit_temperature(logits, labels)
+    threshold = abstention_threshold(probabilities(logits, temperature), labels, MAX_ERROR)
+    return manifest.model_copy(update={"temperature": temperature, "abstain_below": threshold})
+
+
+def _set_aside(rows: Sequence[LabelledText], seed: int, path: Path) -> tuple[list[LabelledText], list[LabelledText]]:
+    """A fifth of each label for validation, at least one of a label that has two."""
+    train: list[LabelledText] = []
+    validation: list[LabelledText] = []
+    random = Random(seed)
+    for label in LABELS:
+        group = [row for row in rows if row.label == label]
+        random.shuffle(group)
+        cut = math.ceil(len(group) * VALIDATION_SHARE) if len(group) > 1 else 0
+        validation += group[:cut]
+        train += group[cut:]
+    if not validation:
+        raise OlivebranchError(f"{path} has too few statements to set some aside; name a --validation file")
+    return train, validation
+
+
+def _check_folder(folder: Path, resume: bool) -> None:
+    if (folder / "olivebranch.json").exists():
+        raise UsageError(f"{folder} already holds a trained model; choose another --output")
+    if resume and _last_checkpoint(folder) is None:
+        raise UsageError(f"{folder} holds no checkpoint to resume; leave --resume out")
+    if not resume and folder.is_dir() and any(folder.iterdir()):
+        raise UsageError(f"{folder} is not empty; add --resume to go on with an interrupted run, or choose another --output")
+
+
+def _last_checkpoint(folder: Path) -> str | None:
+    checkpoints = folder / CHECKPOINTS
+    if not checkpoints.is_dir():
+        return None
+    found: str | None = get_last_checkpoint(str(checkpoints))  # type: ignore[no-untyped-call]
+    return found
+
+
+def _environment() -> dict[str, Any]:
+    packages = ("olivebranch", "torch", "transformers", "peft", "datasets", "scikit-learn")
+    return {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "packages": {name: version(name) for name in packages},
+    }
+
+
+def with_seed(recipe: Recipe, seed: int | None) -> Recipe:
+    """The recipe with another seed."""
+    return recipe if seed is None else replace(recipe, seed=seed)

@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from olivebranch.calibration import (
+    abstention_threshold,
+    brier_score,
+    expected_calibration_error,
+    fit_temperature,
+    probabilities,
+    reliability,
+)
+
+
+def drawn(temperature: float, size: int = 4000, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Logits, and labels drawn from their softmax at a known temperature."""
+    random = np.random.default_rng(seed)
+    logits = random.normal(0, 3, size=(size, 5))
+    probs = probabilities(logits, temperature)
+    return logits, np.array([random.choice(5, p=row) for row in probs])
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
+def test_the_fitted_temperature_is_the_true_one(temperature: float) -> None:
+    logits, labels = drawn(temperature)
+    assert fit_temperature(logits, labels) == pytest.approx(temperature, rel=0.1)
+
+
+def test_scaling_lowers_the_calibration_error_of_an_overconfident_model() -> None:
+    logits, labels = drawn(3.0)
+    scaled = probabilities(logits, fit_temperature(logits, labels))
+    assert expected_calibration_error(scaled, labels) < 0.03 < expected_calibration_error(probabilities(logits), labels)
+
+
+def test_certain_and_right_has_no_error() -> None:
+    probs, labels = np.eye(5), np.arange(5)
+    assert expected_calibration_error(probs, labels) == 0
+    assert brier_score(probs, labels) == 0
+    assert brier_score(np.roll(probs, 1, axis=1), labels) == 2
+
+
+@given(st.integers(0, 1000))
+def test_reliability_rows_share_all_sentences(seed: int) -> None:
+    logits, labels = drawn(1.0, 50, seed)
+    assert sum(row["share"] for row in reliability(probabilities(logits), labels)) == pytest.approx(1)
+
+
+def test_the_abstention_threshold_keeps_its_promise_on_new_data() -> None:
+    broken = 0
+    for seed in range(40):
+        logits, labels = drawn(1.0, 600, seed)
+        threshold = abstention_threshold(probabilities(logits), labels, max_error=0.1)
+        fresh_logits, fresh = drawn(1.0, 4000, seed + 1000)
+        probs = probabilities(fresh_logits)
+        kept = probs.max(axis=1) >= threshold
+        broken += bool(kept.any() and (probs.argmax(axis=1) != fresh)[kept].mean() > 0.1)
+    assert broken <= 4
+
+
+def test_a_hopeless_model_abstains_on_everything() -> None:
+    labels = np.random.default_rng(0).integers(0, 5, 300)
+    assert abstention_threshold(np.full((300, 5), 0.2), labels, max_error=0.1) == 1.0

@@ -1,0 +1,112 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from olivebranch.errors import OlivebranchError
+from olivebranch.inspection import agreement, check, krippendorff_alpha, stats
+from olivebranch.labels import LABELS
+from olivebranch.records import REGISTERS
+from olivebranch.resources import shared_path
+from olivebranch.statements import (
+    FIELDS,
+    SPLITS,
+    fingerprint,
+    load_statements,
+    read_labelled,
+    read_statements,
+    split_path,
+    write_statements,
+)
+
+FOLDER = shared_path("data/statements")
+
+
+def test_the_dataset_passes_its_own_gate() -> None:
+    assert "none between splits" in check(FOLDER)
+
+
+def test_the_dataset_has_the_promised_size_mix_and_breadth() -> None:
+    counts = stats(FOLDER)
+    none = sum(split["none"] for split in counts["labels"].values())
+    assert counts["statements"] >= 2000
+    assert 0.5 <= none / counts["statements"] <= 0.65
+    assert counts["conflicts"] >= 40
+    assert set(counts["registers"]) == set(REGISTERS)
+    assert len(counts["unseen_conflicts"]) >= 6
+    assert max(counts["largest_conflicts"].values()) <= 0.06 * counts["statements"]
+
+
+def test_every_statement_has_two_votes_from_two_annotators() -> None:
+    for split in SPLITS:
+        for statement in load_statements(split):
+            assert len({vote.annotator for vote in statement.annotations}) >= 2, statement.id
+
+
+def test_the_readers_agree() -> None:
+    assert agreement(FOLDER)["groups"]["all"]["alpha"]["low"] > 0.8
+
+
+def test_the_folder_loads_with_datasets(tmp_path: Path) -> None:
+    from datasets import load_dataset
+
+    files = {split: str(split_path(split)) for split in SPLITS}
+    loaded = load_dataset("json", data_files=files, cache_dir=str(tmp_path))
+    assert {split: len(loaded[split]) for split in SPLITS} == {split: len(load_statements(split)) for split in SPLITS}
+    assert set(loaded["train"].column_names) == set(FIELDS)
+
+
+def test_every_field_is_documented_in_the_datasheet() -> None:
+    datasheet = shared_path("data/README.md").read_text(encoding="utf-8")
+    for field in (*FIELDS, *LABELS, *REGISTERS):
+        assert f"`{field}`" in datasheet
+
+
+def test_written_statements_read_back_the_same(tmp_path: Path) -> None:
+    rows = load_statements("validation")[:20]
+    write_statements(tmp_path / "copy.jsonl", rows)
+    assert read_statements(tmp_path / "copy.jsonl") == rows
+    first = json.loads((tmp_path / "copy.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    assert tuple(first) == FIELDS
+
+
+def test_an_empty_csv_holder_is_nobody(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("text,label,holder\nRain.,none,\nVarna said no.,rejection,Varna\n", encoding="utf-8")
+    assert [row.holder for row in read_labelled(path)] == [None, "Varna"]
+
+
+def test_an_empty_file_of_statements_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "none.jsonl").write_text("", encoding="utf-8")
+    with pytest.raises(OlivebranchError, match="holds no statements"):
+        read_labelled(tmp_path / "none.jsonl")
+
+
+def test_the_fingerprint_sees_text_label_and_order() -> None:
+    rows = load_statements("validation")[:5]
+    assert fingerprint(rows) == fingerprint(list(rows))
+    assert fingerprint(rows) != fingerprint(rows[::-1])
+
+
+def test_alpha_is_one_for_agreement_and_near_zero_for_chance() -> None:
+    import numpy as np
+
+    random = np.random.default_rng(0)
+    votes = random.integers(0, 5, size=(4000, 2))
+    assert krippendorff_alpha(np.repeat(votes[:, :1], 2, axis=1)) == 1
+    assert abs(krippendorff_alpha(votes)) < 0.05
+
+
+def test_check_finds_a_document_in_two_splits_and_a_near_duplicate(tmp_path: Path) -> None:
+    rows = load_statements("validation")[:30]
+    for split in SPLITS:
+        write_statements(tmp_path / f"{split}.jsonl", [])
+    write_statements(tmp_path / "train.jsonl", rows[:-1])
+    (tmp_path / "validation.jsonl").unlink()
+    lines = json.dumps({**json.loads((tmp_path / "train.jsonl").read_text().splitlines()[0]), "id": "copy"})
+    (tmp_path / "test.jsonl").write_text(lines + "\n")
+    with pytest.raises(OlivebranchError, match="stands in train and test"):
+        check(tmp_path)
+    (tmp_path / "test.jsonl").write_text(lines.replace(rows[0].document, "another-document") + "\n")
+    with pytest.raises(OlivebranchError, match="near-duplicates"):
+        check(tmp_path)

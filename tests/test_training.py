@@ -1,0 +1,212 @@
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from olivebranch.checkpoints import read_manifest
+from olivebranch.engines import load_engine
+from olivebranch.errors import OlivebranchError, UsageError
+from olivebranch.networks import IGNORE, load_tokenizer, new_network
+from olivebranch.recipe import Recipe, load_recipe
+from olivebranch.records import LabelledText
+from olivebranch.runs import train_run
+from olivebranch.tagger import Tagger
+from olivebranch.training import Collator, TrainingData, class_weights, encode, load_data, train
+
+MakeRecipe = Callable[..., Recipe]
+Rows = list[LabelledText]
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return {name: tensor for file in sorted(folder.glob("*.safetensors")) for name, tensor in load_file(file).items()}
+
+
+@pytest.mark.parametrize("base", ["bert", "modernbert", "deberta", "xlm-roberta"])
+def test_every_architecture_of_the_recipes_trains_and_tags(
+    base: str, make_base: Callable[[str], Path], make_recipe: MakeRecipe, rows: Rows, tmp_path: Path
+) -> None:
+    recipe = make_recipe(base=str(make_base(base)))
+    assert train(recipe, TrainingData(rows, rows), tmp_path / "run")
+    predictions = Tagger.load(tmp_path / "run").tag([row.text for row in rows])
+    assert len(predictions) == len(rows)
+
+
+@pytest.mark.parametrize("name", ["minilm", "minilm-lora", "quick", "modernbert-base", "deberta-v3-base", "xlm-roberta-base"])
+def test_shipped_recipes_fit_their_architecture(
+    name: str, make_base: Callable[[str], Path], make_recipe: MakeRecipe, rows: Rows, tmp_path: Path
+) -> None:
+    shipped = load_recipe(name)
+    kinds = {"modernbert-base": "modernbert", "deberta-v3-base": "deberta", "xlm-roberta-base": "xlm-roberta"}
+    tiny = {
+        "base": str(make_base(kinds.get(name, "bert"))),
+        "epochs": 1,
+        "limit": 16,
+        "frozen_layers": min(1, shipped.frozen_layers),
+    }
+    values = {
+        **{key: getattr(shipped, key) for key in ("learning_rate", "lora", "frozen_embeddings", "label_smoothing")},
+        **tiny,
+    }
+    assert train(make_recipe(**values), TrainingData(rows, rows), tmp_path / "run")
+
+
+def test_a_model_learns_what_it_is_shown(make_recipe: MakeRecipe, rows: Rows, tmp_path: Path) -> None:
+    recipe = make_recipe(learning_rate=3e-3, epochs=40, patience=40, batch_size=4, holder_weight=10.0)
+    train(recipe, TrainingData(rows, rows), tmp_path / "run")
+    predictions = Tagger.load(tmp_path / "run").tag([row.text for row in rows])
+    assert sum(found.label == row.label for found, row in zip(predictions, rows, strict=True)) >= 22
+    named = [(found.holder, row.holder) for found, row in zip(predictions, rows, strict=True) if row.holder]
+    assert sum(found == true for found, true in named) >= 8
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(
+    make_recipe: MakeRecipe, rows: Rows, tmp_path: Path
+) -> None:
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        train(make_recipe(seed=seed), TrainingData(rows, rows), tmp_path / name)
+    first, again, other = (weights(tmp_path / name) for name in "abc")
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not all(torch.equal(first[name], other[name]) for name in first)
+
+
+def test_frozen_parts_stay_as_they_were(make_recipe: MakeRecipe, rows: Rows, tiny_base: Path, tmp_path: Path) -> None:
+    train(make_recipe(frozen_embeddings=True, frozen_layers=1, learning_rate=1e-2), TrainingData(rows, rows), tmp_path / "run")
+    before, after = new_network(str(tiny_base)).classifier.state_dict(), weights(tmp_path / "run")
+    changed = {name for name in after if name in before and not torch.equal(before[name], after[name])}
+    assert "bert.embeddings.word_embeddings.weight" not in changed
+    assert not any(".layer.0." in name for name in changed)
+    assert any(".layer.1." in name for name in changed)
+
+
+def test_too_many_frozen_layers_are_refused(make_recipe: MakeRecipe, rows: Rows, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"frozen_layers: 9 is not allowed; .* has 2 layers"):
+        train(make_recipe(frozen_layers=9), TrainingData(rows, rows), tmp_path / "run")
+
+
+def test_an_adapter_is_small_and_in_half_precision(tiny_model: Path) -> None:
+    tensors = load_file(tiny_model / "adapter_model.safetensors")
+    assert {tensor.dtype for tensor in tensors.values()} == {torch.float16}
+    assert not any("word_embeddings" in name for name in tensors)
+    assert any("classifier" in name for name in tensors)
+
+
+class PowerCutError(Exception):
+    """Stands in for a power cut."""
+
+
+def test_a_resumed_run_ends_where_an_undisturbed_one_does(
+    make_recipe: MakeRecipe, rows: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers import Trainer
+
+    recipe = make_recipe(epochs=3, patience=9)
+    data = TrainingData(rows, rows)
+    train(recipe, data, tmp_path / "whole")
+    save = Trainer._save_checkpoint
+
+    def save_and_stop(self: Trainer, *arguments: Any, **options: Any) -> None:
+        save(self, *arguments, **options)
+        raise PowerCutError
+
+    monkeypatch.setattr(Trainer, "_save_checkpoint", save_and_stop)
+    with pytest.raises(PowerCutError):
+        train(recipe, data, tmp_path / "cut")
+    monkeypatch.setattr(Trainer, "_save_checkpoint", save)
+    with pytest.raises(UsageError, match="add --resume"):
+        train(recipe, data, tmp_path / "cut")
+    train(recipe, data, tmp_path / "cut", resume=True)
+    whole, cut = weights(tmp_path / "whole"), weights(tmp_path / "cut")
+    assert all(torch.equal(whole[name], cut[name]) for name in whole)
+    assert not (tmp_path / "cut" / "checkpoints").exists()
+
+
+def test_nothing_to_resume_and_a_taken_folder_are_refused(
+    make_recipe: MakeRecipe, rows: Rows, tiny_model: Path, tmp_path: Path
+) -> None:
+    data = TrainingData(rows, rows)
+    with pytest.raises(UsageError, match="no checkpoint to resume"):
+        train(make_recipe(), data, tmp_path / "new", resume=True)
+    with pytest.raises(UsageError, match="already holds a trained model"):
+        train(make_recipe(), data, tiny_model)
+
+
+def test_training_goes_on_from_a_model_with_a_users_rows(
+    tiny_model: Path, rows: Rows, tmp_path: Path, write_rows: Callable[..., Path]
+) -> None:
+    mine = write_rows([{"text": row.text, "label": row.label, "holder": row.holder, "source": "me"} for row in rows])
+    folder = train_run(data=mine, init=str(tiny_model), output=tmp_path / "mine")
+    assert folder is not None
+    assert read_manifest(folder).kind == "adapter"
+    before, after = weights(tiny_model), weights(folder)
+    assert before.keys() == after.keys()
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+    assert set(json.loads((folder / "metrics.json").read_text(encoding="utf-8"))) == {"validation"}
+
+
+@pytest.mark.parametrize("method", ["tfidf", "frozen"])
+def test_the_floors_train_and_tag_and_cannot_be_gone_on_from(
+    method: str, make_recipe: MakeRecipe, rows: Rows, tmp_path: Path
+) -> None:
+    folder = tmp_path / method
+    train(make_recipe(method=method), TrainingData(rows, rows), folder)
+    found = Tagger.load(folder).tag([row.text for row in rows])
+    assert sum(prediction.label == row.label for prediction, row in zip(found, rows, strict=True)) > 12
+    with pytest.raises(UsageError, match=f"a {method} model cannot be trained on"):
+        train(make_recipe(), TrainingData(rows, rows), tmp_path / "next", init=str(folder))
+    with pytest.raises(UsageError, match="onnx"):
+        load_engine("onnx", folder, read_manifest(folder))
+
+
+def test_rare_labels_weigh_more_and_the_mean_weight_is_one(rows: Rows) -> None:
+    few = [*rows, *(row for row in rows if row.label == "none")]
+    equal, rooted = class_weights(few, 0.0), class_weights(few, 0.5)
+    assert torch.allclose(equal, torch.ones(5))
+    assert rooted[1] > rooted[0]
+    shares = torch.tensor([16.0, 4, 4, 4, 4]) / 32
+    assert float((shares * rooted).sum()) == pytest.approx(1)
+
+
+def test_only_stances_take_part_in_the_holder_loss(rows: Rows, tiny_base: Path) -> None:
+    tokenizer = load_tokenizer(str(tiny_base))
+    encoded = encode(rows, tokenizer, 32)
+    for row, tags in zip(rows, encoded["tags"], strict=True):
+        assert (set(tags) == {IGNORE}) == (row.label == "none")
+        assert (1 in tags) == (row.holder is not None)
+    batch = Collator(tokenizer)([encoded[index] for index in range(8)])
+    assert batch["tags"].shape == batch["input_ids"].shape
+    assert batch["input_ids"].shape[1] == max(encoded["length"][:8])
+
+
+def test_a_users_file_is_split_with_every_label_on_both_sides(
+    make_recipe: MakeRecipe, rows: Rows, write_rows: Callable[..., Path]
+) -> None:
+    path = write_rows([{"text": row.text, "label": row.label} for row in rows])
+    data = load_data(make_recipe(), path)
+    assert {row.label for row in data.validation} == {row.label for row in data.train}
+    assert not {row.text for row in data.train} & {row.text for row in data.validation}
+    one = write_rows([{"text": "a", "label": "none"}], "one.jsonl")
+    with pytest.raises(OlivebranchError, match="too few statements"):
+        load_data(make_recipe(), one)
+
+
+def test_two_processes_train_together(make_base: Callable[[str], Path], rows: Rows, tmp_path: Path) -> None:
+    data = tmp_path / "rows.jsonl"
+    data.write_text(
+        "".join(json.dumps({"text": r.text, "label": r.label, "holder": r.holder}) + "\n" for r in rows), encoding="utf-8"
+    )
+    recipe = tmp_path / "tiny.yaml"
+    recipe.write_text(f"base: {make_base('bert')}\nepochs: 1\nbatch_size: 4\nmax_length: 32\n", encoding="utf-8")
+    script = Path(__file__).parents[1] / "training" / "train.py"
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
+    options = ["--recipe", str(recipe), "--data", str(data), "--validation", str(data), "--output", str(tmp_path / "run")]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*torchrun, *options], capture_output=True, text=True, env=environment, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert len(Tagger.load(tmp_path / "run").tag(["Varna will not meet the envoy."])) == 1
