@@ -13,6 +13,8 @@ from olivebranch.errors import OlivebranchError, UsageError
 MINILM: Final = "minilm"
 MINILM_SHA256: Final = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """SHA-256 of `model.safetensors` of sentence-transformers/all-MiniLM-L6-v2, revision 1110a243."""
+MINILM_PUBLIC: Final = "sentence-transformers/all-MiniLM-L6-v2"
+"""What the rest of the world calls it."""
 
 SAFE_LOADING: Final[dict[str, Any]] = {"trust_remote_code": False}
 SAFE_WEIGHTS: Final[dict[str, Any]] = {**SAFE_LOADING, "use_safetensors": True}
@@ -40,6 +42,11 @@ def resolve(base: str) -> str:
     if folder.is_absolute() or base.startswith((".", "~")) or base.count("/") != 1:
         raise UsageError(f"base '{base}' is unknown; use '{MINILM}', a local model folder, or a hub id such as 'org/name'")
     return base
+
+
+def public_name(base: str) -> str:
+    """The name of a base that means something on another machine."""
+    return MINILM_PUBLIC if base == MINILM else base
 
 
 def sha256(path: Path) -> str:

@@ -16,7 +16,7 @@ import pyarrow as pa
 from olivebranch import sentences as segmentation
 from olivebranch.errors import OlivebranchError, UsageError
 from olivebranch.labels import LABELS
-from olivebranch.parts import PLAN, finish, part_path, write_part
+from olivebranch.parts import PLAN, check_replaceable, finish, part_path, parts_folder, write_part
 from olivebranch.tables import ROW_FORMATS, STDIN, Chunk, Source, find_sources, read_chunks
 from olivebranch.tagger import Tagger
 
@@ -81,11 +81,21 @@ def tag_corpus(
         UsageError: the output exists, has an unknown format, or there are parts of another run.
         OlivebranchError: an input or the output cannot be read or written.
     """
-    sources = find_sources(inputs)
+    sources = _outside(find_sources(inputs), output)
     parts = _prepare(output, _plan(sources, tagger, options), resume, overwrite)
+    try:
+        summary = _write_parts(sources, parts, tagger, options, progress)
+    except BaseException:
+        if not any(parts.glob("part-*")):
+            shutil.rmtree(parts, ignore_errors=True)  # nothing to resume, and nothing to stand in the way of a corrected call
+        raise
+    finish(parts, output)
+    return summary
+
+
+def _write_parts(sources: Sequence[Source], parts: Path, tagger: Tagger, options: Options, progress: Progress) -> Summary:
     total = sum(source.size for source in sources) or 1
-    number = documents = found = blank = resumed = 0
-    before = 0
+    number = documents = found = blank = resumed = before = 0
     for source in sources:
         for chunk in _chunks(source, options):
             path = part_path(parts, number)
@@ -102,7 +112,6 @@ def tag_corpus(
         before += source.size
     if number == 0:
         write_part(part_path(parts, 0), _result({}, [], tagger))
-    finish(parts, output)
     return Summary(documents, found, blank, resumed)
 
 
@@ -122,8 +131,17 @@ def tag_chunk(chunk: Chunk, tagger: Tagger, options: Options) -> pa.Table:
     front = {"doc_id": [ids[row] for row in rows], "sentence_index": indices, "start": starts, "end": ends}
     result = _result(front, sentences, tagger)
     for name in reversed(taken.column_names):
-        result = result.add_column(0, f"input_{name}" if name in COLUMNS else name, taken[name])
+        result = result.add_column(0, _free_name(name, taken.column_names), taken[name])
     return result
+
+
+def _free_name(name: str, others: Sequence[str]) -> str:
+    """An input column that bears one of our names is kept under another."""
+    while name in COLUMNS or (name.startswith("input_") and others.count(name) > 1):
+        name = f"input_{name}"
+        while name in others:
+            name = f"input_{name}"
+    return name
 
 
 def _result(front: dict[str, Sequence[Any]], sentences: Sequence[str], tagger: Tagger) -> pa.Table:
@@ -163,7 +181,8 @@ def _spans(text: str, split: bool) -> list[segmentation.Span]:
 
 def _document_ids(chunk: Chunk, options: Options) -> list[str]:
     if options.id_column and options.id_column in chunk.table.column_names:
-        return [str(value) for value in chunk.table[options.id_column].to_pylist()]
+        ids = chunk.table[options.id_column].to_pylist()
+        return [f"{chunk.source.name}:{n}" if i is None else str(i) for i, n in zip(ids, chunk.numbers, strict=True)]
     if chunk.source.is_text and options.split:
         return [chunk.source.name]
     return [f"{chunk.source.name}:{number}" for number in chunk.numbers]
@@ -186,41 +205,47 @@ def _plan(sources: Sequence[Source], tagger: Tagger, options: Options) -> str:
     return json.dumps({"inputs": files, "model": tagger.version, "options": asdict(options)}, indent=1)
 
 
+def _outside(sources: Sequence[Source], output: Path) -> list[Source]:
+    """The sources without the parts of an interrupted run.
+
+    Raises:
+        UsageError: the output is, or lies among, the inputs.
+    """
+    parts, place = parts_folder(output).resolve(), output.resolve()
+    kept = []
+    for source in sources:
+        path = Path(source.path).resolve()
+        if source.path != STDIN and (path == place or place in path.parents):
+            raise UsageError(f"output '{output}' is among the inputs ('{source.path}'); choose another place for it")
+        if source.path == STDIN or parts not in path.parents:
+            kept.append(source)
+    return kept
+
+
 def _prepare(output: Path, plan: str, resume: bool, overwrite: bool) -> Path:
     """Check the output and make the folder of its parts, empty or as an interrupted run left it."""
-    shards = output.suffix not in ROW_FORMATS
-    if shards and output.suffix:
+    if output.suffix and output.suffix not in ROW_FORMATS:
         raise UsageError(
             f"output '{output}' has an unknown format; use {', '.join(ROW_FORMATS)}, or a folder for Parquet shards"
         )
-    parts = output if shards else output.with_name(output.name + ".parts")
-    plan_path = parts / PLAN
-    if overwrite:
-        _remove(output)
-        _remove(parts)
-    if output.exists() and not plan_path.exists():
-        raise UsageError(f"output '{output}' exists; choose another, or add --overwrite")
-    if plan_path.exists() and not resume:
+    if resume and f'"{STDIN}"' in plan:
+        raise UsageError("standard input cannot be resumed; write it to a file first")
+    check_replaceable(output, overwrite)
+    parts = parts_folder(output)
+    unfinished = (parts / PLAN).exists()
+    if unfinished and not resume and not overwrite:
         raise UsageError(f"'{parts}' holds an unfinished run; add --resume to go on, or --overwrite to start anew")
-    if plan_path.exists() and plan_path.read_text(encoding="utf-8") != plan:
+    if unfinished and resume and (parts / PLAN).read_text(encoding="utf-8") != plan:
         raise UsageError(
-            f"'{parts}' was made from other inputs, options or another model; repeat that call, or add --overwrite"
+            f"'{parts}' was made from other inputs, options or another model; repeat that call, or leave --resume out"
         )
     try:
+        if unfinished and not resume:
+            shutil.rmtree(parts)
         parts.mkdir(parents=True, exist_ok=True)
-        plan_path.write_text(plan, encoding="utf-8")
+        (parts / PLAN).write_text(plan, encoding="utf-8")
     except OSError as error:
         raise OlivebranchError(
             f"cannot write '{output}': {(error.strerror or str(error)).lower()}; choose another --output"
         ) from None
     return parts
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        if not any(path.iterdir()) or (path / PLAN).exists() or any(path.glob("part-*.parquet")):
-            shutil.rmtree(path)
-        else:
-            raise UsageError(f"'{path}' is a folder that no run of ours made; choose another --output")
-    else:
-        path.unlink(missing_ok=True)

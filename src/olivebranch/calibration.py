@@ -61,19 +61,19 @@ def brier_score(probs: Floats, labels: Ints) -> float:
     return float(((probs - truth) ** 2).sum(axis=1).mean())
 
 
-def abstention_threshold(probs: Floats, labels: Ints, max_error: float, delta: float = 0.05) -> float:
-    """The lowest confidence from which the error rate is at most `max_error`, with confidence 1 - `delta`.
+def abstention_threshold(probs: Floats, labels: Ints, max_error: float, delta: float = 0.05) -> tuple[float, float]:
+    """The lowest confidence from which the error rate is at most `max_error`, with confidence 1 - `delta`; and the bound.
 
     Selection with guaranteed risk (Geifman and El-Yaniv 2017, arXiv:1705.08500): an exact binomial upper bound on the
     error of the sentences that are kept, at 20 candidate thresholds; `delta` is shared among them (Bonferroni).
-    Returns 1.0, so that all but certainties abstain, where none passes.
+    Where none passes (a weak model, or too few labels) the candidate with the lowest bound is taken, and the bound tells.
     """
     confidence, wrong = probs.max(axis=1), probs.argmax(axis=1) != labels
-    passing = [1.0]
+    candidates = []
     for threshold in np.quantile(confidence, np.linspace(0, 0.95, CANDIDATES)):
         kept = confidence >= threshold
         errors, total = int(wrong[kept].sum()), int(kept.sum())
-        bound = beta.ppf(1 - delta / CANDIDATES, errors + 1, total - errors) if errors < total else 1.0
-        if bound <= max_error:
-            passing.append(float(threshold))
-    return min(passing)
+        bound = float(beta.ppf(1 - delta / CANDIDATES, errors + 1, total - errors)) if errors < total else 1.0
+        candidates.append((float(threshold), bound))
+    passing = [candidate for candidate in candidates if candidate[1] <= max_error]
+    return min(passing) if passing else min(candidates, key=lambda candidate: candidate[1])

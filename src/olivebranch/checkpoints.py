@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from olivebranch.backbones import refuse_pickles, resolve, sha256
+from olivebranch.backbones import public_name, refuse_pickles, resolve, sha256
 from olivebranch.errors import OlivebranchError
 from olivebranch.labels import LABELS
 from olivebranch.networks import StanceNetwork, load_classifier, load_tokenizer, new_network
@@ -33,7 +33,14 @@ HOLDER: Final = "holder.safetensors"
 LINEAR: Final = "linear.safetensors"
 VOCABULARY: Final = "vocabulary.json"
 ONNX: Final = "model.int8.onnx"
-WEIGHT_FILES: Final = (ADAPTER, WHOLE, HOLDER, LINEAR, VOCABULARY, ONNX)
+WEIGHT_FILES: Final = {
+    "adapter": (ADAPTER, "adapter_config.json", HOLDER),
+    "whole": (WHOLE, "config.json", "tokenizer.json", HOLDER),
+    "frozen": (LINEAR,),
+    "tfidf": (LINEAR, VOCABULARY),
+    "onnx": (ONNX, "tokenizer.json"),
+}
+"""The files that decide what a model of each kind answers; the first must be there."""
 
 
 class Manifest(BaseModel):
@@ -51,6 +58,8 @@ class Manifest(BaseModel):
     temperature: float = 1.0
     abstain_below: float = 0.0
     """Calibrated confidence under which a sentence goes to the review queue."""
+    abstain_error: float | None = None
+    """Bound on the error rate of the other sentences: it held on validation with 95 % confidence."""
     data_sha256: str | None = None
     files: dict[str, str] = {}
     """File name -> SHA-256."""
@@ -63,9 +72,8 @@ class Manifest(BaseModel):
 
     def sealed(self, folder: Path) -> Self:
         """The same, with the hashes of the weight files that lie in `folder`."""
-        return self.model_copy(
-            update={"files": {name: sha256(folder / name) for name in WEIGHT_FILES if (folder / name).exists()}}
-        )
+        present = [name for name in WEIGHT_FILES[self.kind] if (folder / name).exists()]
+        return self.model_copy(update={"files": {name: sha256(folder / name) for name in present}})
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -92,8 +100,8 @@ def read_manifest(folder: Path) -> Manifest:
         raise OlivebranchError(f"{path}: {where}: {problem['msg'].lower()}; export or train the model again") from None
     if manifest.labels != LABELS:
         raise OlivebranchError(f"{path} has the labels {', '.join(manifest.labels)}; this version knows {', '.join(LABELS)}")
-    if not manifest.files:
-        raise OlivebranchError(f"{path} lists no weight files; export or train the model again")
+    if WEIGHT_FILES[manifest.kind][0] not in manifest.files:
+        raise OlivebranchError(f"{path} lists no {WEIGHT_FILES[manifest.kind][0]}; export or train the model again")
     for name, expected in manifest.files.items():
         _check_file(folder / name, expected)
     return manifest
@@ -121,7 +129,9 @@ def save_network(folder: Path, network: StanceNetwork, base: str) -> None:
 
         halves = {name: value.half().contiguous() for name, value in get_peft_model_state_dict(classifier).items()}
         save_file(halves, folder / ADAPTER, metadata={"format": "pt"})
-        classifier.peft_config["default"].save_pretrained(str(folder))
+        config = classifier.peft_config["default"]
+        config.base_model_name_or_path = public_name(base)
+        config.save_pretrained(str(folder))
     else:
         classifier.save_pretrained(folder)
         load_tokenizer(base).save_pretrained(folder)
@@ -184,8 +194,11 @@ def _plain_manifest(folder: Path) -> Manifest:
         raise OlivebranchError(
             f"model folder '{folder}' holds no weights ({MANIFEST} or config.json with *.safetensors); train or export one"
         )
-    config = json.loads(config_path.read_text(encoding="utf-8"))
-    labels = [config.get("id2label", {}).get(str(index)) for index in range(len(LABELS))]
+    try:
+        config = json.loads(config_path.read_text(encoding="utf-8"))
+        labels = [config.get("id2label", {}).get(str(index)) for index in range(len(LABELS))]
+    except (ValueError, AttributeError):
+        raise OlivebranchError(f"{config_path} is not the configuration of a model; export or train the model again") from None
     if tuple(labels) != LABELS:
         raise OlivebranchError(
             f"{config_path} has other labels than {', '.join(LABELS)}; name a folder made by olivebranch export"

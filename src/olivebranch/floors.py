@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 
 from olivebranch.checkpoints import LINEAR, VOCABULARY, Manifest, base_hash
 from olivebranch.engines.linear import EmbeddingFeatures, TfidfFeatures
+from olivebranch.errors import OlivebranchError
 from olivebranch.labels import LABEL_TO_ID, LABELS
 from olivebranch.recipe import Recipe
 from olivebranch.records import LabelledText
@@ -22,7 +23,10 @@ def fit_linear(recipe: Recipe, rows: Sequence[LabelledText], folder: Path) -> Ma
     labels = np.array([LABEL_TO_ID[row.label] for row in rows])
     tensors: dict[str, torch.Tensor] = {}
     if recipe.method == "tfidf":
-        features: TfidfFeatures | EmbeddingFeatures = TfidfFeatures().fit(texts)
+        try:
+            features: TfidfFeatures | EmbeddingFeatures = TfidfFeatures().fit(texts)
+        except ValueError as error:
+            raise OlivebranchError(f"recipe '{recipe.name}' cannot fit these statements: {error}") from None
         vectorizer = features.vectorizer  # type: ignore[union-attr]
         tensors["idf"] = torch.from_numpy(vectorizer.idf_.astype(np.float32))
         words = vectorizer.get_feature_names_out().tolist()
@@ -30,7 +34,10 @@ def fit_linear(recipe: Recipe, rows: Sequence[LabelledText], folder: Path) -> Ma
     else:
         features = EmbeddingFeatures(recipe.base, recipe.max_length)
     model = LogisticRegression(C=recipe.regularization, class_weight="balanced", max_iter=2000, random_state=recipe.seed)
-    model.fit(features.transform(texts), labels)
+    try:
+        model.fit(features.transform(texts), labels)
+    except ValueError as error:
+        raise OlivebranchError(f"recipe '{recipe.name}' cannot fit these statements: {str(error).splitlines()[0]}") from None
     tensors["weight"], tensors["bias"] = _all_classes(model)
     save_file(tensors, folder / LINEAR)
     base = recipe.base if recipe.method == "frozen" else None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import (
     AutoModelForSequenceClassification,
@@ -17,7 +18,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from olivebranch.backbones import SAFE_LOADING, SAFE_WEIGHTS, resolve
+from olivebranch.backbones import MINILM, SAFE_LOADING, SAFE_WEIGHTS, resolve
 from olivebranch.errors import OlivebranchError
 from olivebranch.labels import ID_TO_LABEL, LABEL_TO_ID
 
@@ -35,6 +36,7 @@ class StanceNetwork(nn.Module):
     """
 
     classifier: Any  # a PreTrainedModel, or peft's wrapper of one
+    accepts_loss_kwargs = False  # the loss is a mean already; Trainer must not scale it by the number of processes
 
     def __init__(self, classifier: nn.Module, hidden_size: int) -> None:
         super().__init__()
@@ -67,7 +69,8 @@ class StanceNetwork(nn.Module):
 
 def load_tokenizer(source: str) -> PreTrainedTokenizerBase:
     """The fast tokenizer of a base name or a folder; offsets are needed, so a slow one is refused."""
-    place = source if Path(source).is_dir() else resolve(source)  # a folder needs no weights for this
+    is_folder = source != MINILM and Path(source).is_dir()
+    place = source if is_folder else resolve(source)  # a folder needs no weights for this
     tokenizer = _load(AutoTokenizer.from_pretrained, place, SAFE_LOADING)
     if not tokenizer.is_fast:
         raise OlivebranchError(f"{source} has no fast tokenizer, and holders need character offsets; add a tokenizer.json")
@@ -93,7 +96,7 @@ def _load(loader: Any, source: str, options: dict[str, Any]) -> Any:
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         return loader(source, **options)
-    except OSError as error:
+    except (OSError, ValueError, ImportError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
         raise OlivebranchError(f"cannot load '{source}': {reason}") from None
     finally:

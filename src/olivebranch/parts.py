@@ -1,19 +1,43 @@
-"""The parts of an output: written one by one in one step each, joined in one step at the end."""
+"""The parts of an output: written one by one in one step each, joined in one step at the end.
+
+A folder of shards keeps the plan that it was made by (`_plan.json`); it tells our folders from others.
+"""
 
 import csv
 import json
+import math
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TextIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from olivebranch.errors import OlivebranchError
+from olivebranch.errors import OlivebranchError, UsageError
 
 PLAN: Final = "_plan.json"
+
+
+def parts_folder(output: Path) -> Path:
+    """Where the parts of an unfinished output lie."""
+    return output.with_name(output.name + ".parts")
+
+
+def check_replaceable(output: Path, overwrite: bool) -> None:
+    """Raise where an output exists that is not ours to replace, or that nobody said to replace."""
+    if not output.exists() and not output.is_symlink():
+        return
+    if not overwrite:
+        raise UsageError(f"output '{output}' exists; choose another, or add --overwrite")
+    if output.is_dir() and not _is_ours(output):
+        raise UsageError(f"'{output}' is a folder that no run of ours made; choose another --output")
+
+
+def _is_ours(folder: Path) -> bool:
+    names = {path.name for path in folder.iterdir()}
+    return not names or (PLAN in names and all(name == PLAN or name.startswith("part-") for name in names))
 
 
 def part_path(folder: Path, number: int) -> Path:
@@ -28,24 +52,45 @@ def write_part(path: Path, table: pa.Table) -> None:
 
 
 def finish(parts: Path, output: Path) -> None:
-    """Join the parts into the output file and remove them; or, where the output is their folder, make them one dataset."""
+    """Join the parts into the output file and remove them; or make them the output, where that is a folder."""
     files = sorted(parts.glob("part-*.parquet"))
     schema = _common_schema([pq.read_schema(file) for file in files])
-    if parts == output:
+    if not output.suffix:
         for file in files:
             if pq.read_schema(file) != schema:
                 write_part(file, _cast(pq.read_table(file), schema))
-        (parts / PLAN).unlink()
+        _swap(parts, output)
         return
     with _in_one_step(output) as partial:
         _WRITERS[output.suffix](partial, schema, (_cast(pq.read_table(file), schema) for file in files))
     shutil.rmtree(parts)
 
 
+def _swap(parts: Path, output: Path) -> None:
+    """Put the folder of parts in the place of the output."""
+    try:
+        if output.exists():
+            shutil.rmtree(output)
+        parts.replace(output)
+    except OSError as error:
+        raise OlivebranchError(
+            f"cannot write '{output}': {(error.strerror or str(error)).lower()}; the shards are in '{parts}'"
+        ) from None
+
+
 def json_lines(table: pa.Table) -> Iterator[str]:
     """Rows as JSON, one a line; dates and the like as text."""
     for row in table.to_pylist():
-        yield json.dumps(row, ensure_ascii=False, default=str) + "\n"
+        yield json.dumps(_without_nan(row), ensure_ascii=False, default=str) + "\n"
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON has no NaN and no infinity."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    return [_without_nan(item) for item in value] if isinstance(value, list) else value
 
 
 @contextmanager
@@ -59,7 +104,8 @@ def _in_one_step(path: Path) -> Iterator[Path]:
             f"cannot write '{path}': {(error.strerror or str(error)).lower()}; --resume goes on from here"
         ) from None
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def _common_schema(schemas: list[pa.Schema]) -> pa.Schema:
@@ -118,7 +164,12 @@ def _cell(value: Any) -> Any:
 
 
 def _as_json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=str)
+    """Text for a value: JSON for what has parts or is a number, the plain form for dates and the like."""
+    return (
+        json.dumps(value, ensure_ascii=False, default=str)
+        if isinstance(value, list | dict | bool | int | float)
+        else str(value)
+    )
 
 
 _WRITERS: Final[dict[str, Callable[[Path, pa.Schema, Iterator[pa.Table]], None]]] = {

@@ -40,7 +40,7 @@ class Recipe:
     method: Literal["finetune", "frozen", "tfidf"] = "finetune"
     """`finetune` trains the encoder; `frozen` a logistic regression on its embeddings; `tfidf` one on word n-grams."""
     base: str = MINILM
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
     max_length: Annotated[int, Field(ge=8)] = 128
     """Longest input in tokens; what is longer is cut."""
     limit: Positive | None = None

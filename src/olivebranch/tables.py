@@ -81,7 +81,7 @@ def read_chunks(
 
     A text file gives one row with the column `text_column`, or with `lines_are_rows` one for each line
     that is not blank. Text that is missing or blank stays a row; whether that matters is for the caller.
-    Standard input is JSON lines where it begins with a brace, else plain text.
+    Standard input is JSON lines where it begins like a JSON object, else plain text.
 
     Raises:
         UsageError: the source has no such column.
@@ -94,13 +94,17 @@ def read_chunks(
         with _open(source) as stream:
             if source.path == STDIN:
                 stream = io.BufferedReader(cast(io.RawIOBase, stream))
-                source = replace(source, format=".jsonl" if stream.peek(64).lstrip().startswith(b"{") else ".txt")
+                source = replace(source, format=".jsonl" if _looks_like_json(stream.peek(64)) else ".txt")
             if source.is_text:
                 rows, columns = _text_rows(stream, text_column, lines_are_rows), [text_column]
             else:
                 read = _jsonl_rows if source.format == ".jsonl" else _csv_rows
                 rows, columns = read(source, stream), [text_column, *([id_column] if id_column else [])]
             yield from _gather(source, rows, stream, columns)
+
+
+def _looks_like_json(start: bytes) -> bool:
+    return start.removeprefix(b"\xef\xbb\xbf").lstrip().replace(b" ", b"").startswith((b'{"', b"{}"))
 
 
 def read_rows(path: str | Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -113,9 +117,16 @@ def read_rows(path: str | Path) -> Iterator[tuple[str, dict[str, Any]]]:
     if source.is_text:
         raise UsageError(f"{path} is not a table; use one of {', '.join(ROW_FORMATS)}")
     unit = "line" if source.format == ".jsonl" else "row"
-    for chunk in read_chunks(source, ""):  # which columns are needed, the record gate says better
-        for number, row in zip(chunk.numbers, chunk.table.to_pylist(), strict=True):
-            yield f"{path} {unit} {number}", row
+    with _named_errors(source.name):
+        if source.format == ".parquet":
+            for chunk in _parquet_chunks(source, [""]):
+                for number, row in zip(chunk.numbers, chunk.table.to_pylist(), strict=True):
+                    yield f"{path} row {number}", row
+            return
+        with _open(source) as stream:
+            read = _jsonl_rows if source.format == ".jsonl" else _csv_rows
+            for number, row in read(source, stream):
+                yield f"{path} {unit} {number}", row
 
 
 def _expand(item: str) -> list[Source]:
@@ -240,7 +251,7 @@ def _gather(source: Source, rows: Numbered, stream: BinaryIO, columns: list[str]
     for number, row in rows:
         batch.append((number, row))
         if columns[0]:
-            _require_columns(source, columns, list(row))
+            _require_columns(source, columns, list(row), number)
             characters += len(_text_of(source, number, row, columns[0]) or "")
         if len(batch) >= CHUNK_ROWS or characters >= CHUNK_CHARACTERS:
             yield _chunk(source, batch, _position(source, stream))
@@ -299,11 +310,13 @@ def _storable(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if not text.isascii() else text
 
 
-def _require_columns(source: Source, wanted: list[str], names: list[str]) -> None:
+def _require_columns(source: Source, wanted: list[str], names: list[str], number: int | None = None) -> None:
     for column in wanted:
         if column not in names:
-            known = ", ".join(names)
-            raise UsageError(f"{source.name} has no column '{column}'; its columns are {known} (--text-column, --id-column)")
+            where = f"{source.name} row {number}" if number else source.name
+            raise UsageError(
+                f"{where} has no column '{column}'; its columns are {', '.join(names)} (--text-column, --id-column)"
+            )
 
 
 def _parquet_chunks(source: Source, columns: list[str]) -> Iterator[Chunk]:

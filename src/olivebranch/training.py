@@ -18,10 +18,10 @@ import torch
 from datasets import Dataset
 from sklearn.metrics import f1_score
 from transformers import EarlyStoppingCallback, PreTrainedTokenizerBase, Trainer, TrainingArguments, set_seed
-from transformers.trainer_utils import get_last_checkpoint
 
 from olivebranch.calibration import abstention_threshold, fit_temperature, probabilities
 from olivebranch.checkpoints import (
+    MANIFEST,
     Manifest,
     base_hash,
     load_network,
@@ -45,6 +45,8 @@ MAX_ERROR: Final = 0.1
 """Error rate, among the sentences that are not abstained on, that the released threshold promises on validation."""
 VALIDATION_SHARE: Final = 0.2
 CHECKPOINTS: Final = "checkpoints"
+RUN: Final = "run.json"
+"""What a run that is not finished was started with."""
 
 
 @dataclass(frozen=True)
@@ -81,15 +83,15 @@ def train(recipe: Recipe, data: TrainingData, folder: Path, init: str | None = N
         UsageError: the folder is taken, there is nothing to resume, or the recipe does not fit `init`.
         OlivebranchError: weights or packages are missing.
     """
-    if os.environ.get("RANK", "0") == "0":
-        _check_folder(folder, resume)
-    folder.mkdir(parents=True, exist_ok=True)
+    if recipe.method != "finetune" and (init or resume):
+        raise UsageError(f"recipe '{recipe.name}' fits in one step; leave --init and --resume out")
+    first = os.environ.get("RANK", "0") == "0"  # torchrun sets it
+    if first:
+        _prepare_folder(folder, resume, {"recipe": dump_recipe(recipe), "data": fingerprint(data.train), "init": init})
     if recipe.method == "finetune":
         manifest = _finetune(recipe, data, folder, init, resume)
     else:
-        if init or resume:
-            raise UsageError(f"recipe '{recipe.name}' fits in one step; leave --init and --resume out")
-        manifest = fit_linear(recipe, data.train, folder)
+        manifest = fit_linear(recipe, data.train, folder) if first else None
     if manifest is None:
         return False
     manifest = manifest.model_copy(update={"data_sha256": fingerprint(data.train)}).sealed(folder)
@@ -97,6 +99,7 @@ def train(recipe: Recipe, data: TrainingData, folder: Path, init: str | None = N
     (folder / "environment.json").write_text(json.dumps(_environment(), indent=2) + "\n", encoding="utf-8")
     write_manifest(folder, _calibrated(manifest, data.validation, folder))
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+    (folder / RUN).unlink()
     return True
 
 
@@ -106,9 +109,13 @@ def _finetune(recipe: Recipe, data: TrainingData, folder: Path, init: str | None
     network.holder_weight = recipe.holder_weight
     network.label_smoothing = recipe.label_smoothing
     network.class_weights = class_weights(data.train, recipe.class_weight_power)
+    try:
+        arguments = _arguments(recipe, folder)
+    except (ValueError, ImportError) as error:
+        raise UsageError(f"recipe '{recipe.name}': {str(error).splitlines()[0]}") from None
     trainer = Trainer(
         model=network,
-        args=_arguments(recipe, folder),
+        args=arguments,
         train_dataset=encode(data.train, tokenizer, recipe.max_length),
         eval_dataset=encode(data.validation, tokenizer, recipe.max_length),
         data_collator=Collator(tokenizer),
@@ -142,16 +149,22 @@ def _start(recipe: Recipe, init: str | None) -> tuple[StanceNetwork, PreTrainedT
     if manifest.kind in {"frozen", "tfidf"}:
         raise UsageError(f"--init {init}: a {manifest.kind} model cannot be trained on; use a fine-tuned one")
     source = tokenizer_source(folder, manifest)
+    if (manifest.kind == "adapter") != (recipe.lora is not None) or (manifest.base and manifest.base != recipe.base):
+        kind = f"an adapter over '{manifest.base}'" if manifest.base else "a whole model"
+        raise UsageError(
+            f"recipe '{recipe.name}' does not fit --init {init}, which is {kind}; leave --recipe out to use the model's own"
+        )
     return load_network(folder, manifest, trainable=True), load_tokenizer(source), source
 
 
 def _freeze(network: StanceNetwork, recipe: Recipe) -> None:
     if recipe.lora:
         network.classifier = _adapted(network.classifier, recipe)
+        return  # LoRA freezes the whole encoder
+    if not (recipe.frozen_embeddings or recipe.frozen_layers):
         return
     encoder = network.classifier.base_model
-    if recipe.frozen_embeddings or recipe.frozen_layers:
-        encoder.get_input_embeddings().requires_grad_(False)
+    encoder.embeddings.requires_grad_(False)  # all that stands below a frozen layer is frozen too
     layers = next(module for module in encoder.modules() if isinstance(module, torch.nn.ModuleList))
     if recipe.frozen_layers > len(layers):
         raise UsageError(f"frozen_layers: {recipe.frozen_layers} is not allowed; base '{recipe.base}' has {len(layers)} layers")
@@ -175,7 +188,12 @@ def _adapted(classifier: Any, recipe: Recipe) -> Any:
         modules_to_save=lora.train_also or None,
         exclude_modules=trained_whole or None,
     )
-    return get_peft_model(classifier, config)
+    try:
+        return get_peft_model(classifier, config)
+    except ValueError as error:
+        raise UsageError(
+            f"lora.targets: {lora.targets!r} does not fit base '{recipe.base}': {str(error).splitlines()[0]}"
+        ) from None
 
 
 class Collator:
@@ -263,8 +281,8 @@ def _calibrated(manifest: Manifest, rows: Sequence[LabelledText], folder: Path) 
     logits = load_engine("auto", folder, manifest).read([row.text for row in rows]).logits
     labels = np.array([LABEL_TO_ID[row.label] for row in rows])
     temperature = fit_temperature(logits, labels)
-    threshold = abstention_threshold(probabilities(logits, temperature), labels, MAX_ERROR)
-    return manifest.model_copy(update={"temperature": temperature, "abstain_below": threshold})
+    threshold, bound = abstention_threshold(probabilities(logits, temperature), labels, MAX_ERROR)
+    return manifest.model_copy(update={"temperature": temperature, "abstain_below": threshold, "abstain_error": bound})
 
 
 def _set_aside(rows: Sequence[LabelledText], seed: int, path: Path) -> tuple[list[LabelledText], list[LabelledText]]:
@@ -283,21 +301,34 @@ def _set_aside(rows: Sequence[LabelledText], seed: int, path: Path) -> tuple[lis
     return train, validation
 
 
-def _check_folder(folder: Path, resume: bool) -> None:
-    if (folder / "olivebranch.json").exists():
+def _prepare_folder(folder: Path, resume: bool, plan: dict[str, str | None]) -> None:
+    """Make the run folder, or check that the run that is to be resumed is this one."""
+    if (folder / MANIFEST).exists():
         raise UsageError(f"{folder} already holds a trained model; choose another --output")
-    if resume and _last_checkpoint(folder) is None:
-        raise UsageError(f"{folder} holds no checkpoint to resume; leave --resume out")
-    if not resume and folder.is_dir() and any(folder.iterdir()):
-        raise UsageError(f"{folder} is not empty; add --resume to go on with an interrupted run, or choose another --output")
+    run = folder / RUN
+    if run.exists() and not resume:
+        raise UsageError(f"{folder} holds an unfinished run; add --resume to go on, or choose another --output")
+    if resume and not run.exists():
+        raise UsageError(f"{folder} holds no run to resume; leave --resume out")
+    if resume and json.loads(run.read_text(encoding="utf-8")) != plan:
+        raise UsageError(
+            f"{folder} was started with another recipe, seed, data or --init; repeat that call, or choose another --output"
+        )
+    if folder.exists() and not run.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} exists and is not empty; choose another --output")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        run.write_text(json.dumps(plan, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OlivebranchError(
+            f"cannot write '{folder}': {(error.strerror or str(error)).lower()}; choose another --output"
+        ) from None
 
 
 def _last_checkpoint(folder: Path) -> str | None:
-    checkpoints = folder / CHECKPOINTS
-    if not checkpoints.is_dir():
-        return None
-    found: str | None = get_last_checkpoint(str(checkpoints))  # type: ignore[no-untyped-call]
-    return found
+    """The last checkpoint that was written whole; without one the run begins again."""
+    found = [path.parent for path in (folder / CHECKPOINTS).glob("checkpoint-*/trainer_state.json")]
+    return str(max(found, key=lambda path: int(path.name.split("-")[1]))) if found else None
 
 
 def _environment() -> dict[str, Any]:
