@@ -32,7 +32,7 @@ clean:
 .venv/.installed: pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) not found; install Python 3.11 to 3.13, or name another with make PYTHON=python3"; exit 1; }
 	$(PYTHON) -m venv .venv
-	@# torch first and pinned: unpinned, other packages would pull its newest build with gigabytes of CUDA libraries
+	@# torch first and by itself: where a CPU wheel of the pinned version is at hand, pip takes it
 	$(BIN)/python -m pip install --quiet "$$(grep ^torch== constraints.txt)"
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	@touch $@

@@ -126,6 +126,64 @@ def test_a_finished_output_is_only_replaced_on_request(tagger: Tagger, corpus: P
     assert len(read(output)) == 30
 
 
+def test_an_output_among_the_inputs_is_refused_and_nothing_is_harmed(tagger: Tagger, corpus: Path, tmp_path: Path) -> None:
+    before = corpus.read_bytes()
+    with pytest.raises(UsageError, match="is among the inputs"):
+        tag_corpus([str(corpus)], corpus, tagger, Options(), overwrite=True)
+    assert corpus.read_bytes() == before
+
+
+def test_a_failing_run_leaves_the_old_output_and_no_debris(tagger: Tagger, corpus: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.csv"
+    tag_corpus([str(corpus)], output, tagger, Options())
+    before = output.read_bytes()
+    for path in (output, tmp_path / "new.csv"):
+        with pytest.raises(UsageError, match="no column 'body'"):
+            tag_corpus([str(corpus)], path, tagger, Options(text_column="body"), overwrite=True)
+    assert output.read_bytes() == before
+    assert not (tmp_path / "new.csv").exists()
+    assert leftovers(tmp_path) == []
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_an_overwriting_run_can_be_resumed(
+    tagger: Tagger, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tag_corpus([str(corpus)], tmp_path / "shards", tagger, Options())
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(batch, "finish", stop)
+        with pytest.raises(KeyboardInterrupt):
+            tag_corpus([str(corpus)], tmp_path / "shards", tagger, Options(), overwrite=True)
+    summary = tag_corpus([str(corpus)], tmp_path / "shards", tagger, Options(), resume=True, overwrite=True)
+    assert summary.resumed_parts == 4
+    assert len(read(tmp_path / "shards")) == 30
+
+
+def test_standard_input_is_never_resumed(tagger: Tagger, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="standard input cannot be resumed"):
+        tag_corpus(["-"], tmp_path / "out.jsonl", tagger, Options(), resume=True)
+
+
+def test_what_was_tagged_can_be_tagged_again(tagger: Tagger, corpus: Path, tmp_path: Path) -> None:
+    tag_corpus([str(corpus)], tmp_path / "one.jsonl", tagger, Options())
+    tag_corpus([str(tmp_path / "one.jsonl")], tmp_path / "two.jsonl", tagger, Options())
+    tag_corpus([str(tmp_path / "two.jsonl")], tmp_path / "three.jsonl", tagger, Options(split=False))
+    row = read(tmp_path / "three.jsonl")[0]
+    assert {"label", "input_label", "input_input_label"} <= set(row)
+
+
+def test_a_document_without_an_id_is_called_after_its_place(
+    tagger: Tagger, write_rows: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = write_rows([{"id": None, "text": "Rain."}, {"id": "b", "text": "Rain."}])
+    tag_corpus([str(path)], tmp_path / "out.jsonl", tagger, Options(id_column="id"))
+    assert [row["doc_id"] for row in read(tmp_path / "out.jsonl")] == [f"{path}:1", "b"]
+
+
 def test_a_folder_of_other_things_is_never_removed(tagger: Tagger, corpus: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.txt").write_text("mine", encoding="utf-8")

@@ -39,6 +39,8 @@ def test_a_good_row_becomes_a_statement() -> None:
         ({"colour": "red"}, ["colour", "no such field"]),
         ({"annotations": []}, ["annotations", "at least 1"]),
         ({"annotations": [{"annotator": "x", "label": "maybe", "holder": None}]}, ["annotations.0.label", "'maybe'"]),
+        ({"annotations": [{"annotator": "x", "label": "rejection", "holder": "Kyiv"}]}, ["holder", "'Kyiv'"]),
+        ({"annotations": [GOOD["annotations"][0], GOOD["annotations"][0]]}, ["an annotator votes twice"]),
         ({"annotations": [{"annotator": "x", "label": "none", "holder": None}]}, ["'rejection' has no majority"]),
     ],
 )

@@ -74,7 +74,7 @@ def test_folders_and_globs_are_read_in_order_and_once(tmp_path: Path) -> None:
     [
         ("a.jsonl", b'{"text": "x"}\nnot json\n', ["a.jsonl line 2 is not JSON"]),
         ("a.jsonl", b'{"text": "x"}\n\n[1]\n', ["a.jsonl line 3 is not a JSON object"]),
-        ("a.jsonl", b'{"body": "x"}\n', ["no column 'text'", "body"]),
+        ("a.jsonl", b'{"text": "x"}\n{"body": "x"}\n', ["row 2 has no column 'text'", "body"]),
         ("a.jsonl", b'{"text": 5}\n', ["row 1", "text is 5, not text"]),
         ("a.txt", b"caf\xe9", ["a.txt is not UTF-8", "0xe9", "iconv"]),
         ("a.csv", b"text,n\na,b,c\n", ["row 1 has 3 fields, the header 2"]),

@@ -80,7 +80,7 @@ def test_frozen_parts_stay_as_they_were(make_recipe: MakeRecipe, rows: Rows, tin
     train(make_recipe(frozen_embeddings=True, frozen_layers=1, learning_rate=1e-2), TrainingData(rows, rows), tmp_path / "run")
     before, after = new_network(str(tiny_base)).classifier.state_dict(), weights(tmp_path / "run")
     changed = {name for name in after if name in before and not torch.equal(before[name], after[name])}
-    assert "bert.embeddings.word_embeddings.weight" not in changed
+    assert not any("embeddings" in name for name in changed)
     assert not any(".layer.0." in name for name in changed)
     assert any(".layer.1." in name for name in changed)
 
@@ -121,7 +121,12 @@ def test_a_resumed_run_ends_where_an_undisturbed_one_does(
     monkeypatch.setattr(Trainer, "_save_checkpoint", save)
     with pytest.raises(UsageError, match="add --resume"):
         train(recipe, data, tmp_path / "cut")
-    train(recipe, data, tmp_path / "cut", resume=True)
+    with pytest.raises(UsageError, match="was started with another recipe, seed, data"):
+        train(make_recipe(epochs=3, patience=9, seed=5), data, tmp_path / "cut", resume=True)
+    (tmp_path / "cut" / "checkpoints" / "checkpoint-99").mkdir()  # cut off while it was written
+    told: list[str] = []
+    train(recipe, data, tmp_path / "cut", resume=True, progress=lambda done, note: told.append(f"{done:.2f} {note}"))
+    assert told[-1].startswith("1.00 epoch 3, best macro-F1 0.")
     whole, cut = weights(tmp_path / "whole"), weights(tmp_path / "cut")
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
     assert not (tmp_path / "cut" / "checkpoints").exists()
@@ -131,10 +136,29 @@ def test_nothing_to_resume_and_a_taken_folder_are_refused(
     make_recipe: MakeRecipe, rows: Rows, tiny_model: Path, tmp_path: Path
 ) -> None:
     data = TrainingData(rows, rows)
-    with pytest.raises(UsageError, match="no checkpoint to resume"):
+    with pytest.raises(UsageError, match="holds no run to resume"):
         train(make_recipe(), data, tmp_path / "new", resume=True)
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(UsageError, match="exists and is not empty"):
+        train(make_recipe(), data, tmp_path / "thesis")
     with pytest.raises(UsageError, match="already holds a trained model"):
         train(make_recipe(), data, tiny_model)
+
+
+def test_a_recipe_that_does_not_fit_the_model_to_go_on_from_is_refused(
+    tiny_model: Path, make_recipe: MakeRecipe, rows: Rows, tmp_path: Path
+) -> None:
+    data = TrainingData(rows, rows)
+    with pytest.raises(UsageError, match=r"does not fit --init .* an adapter over"):
+        train(make_recipe(lora=None), data, tmp_path / "a", init=str(tiny_model))
+    with pytest.raises(UsageError, match="does not fit --init"):
+        train(make_recipe(base="minilm", lora={}), data, tmp_path / "b", init=str(tiny_model))
+
+
+def test_a_target_that_the_base_does_not_have_is_a_usage_error(make_recipe: MakeRecipe, rows: Rows, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"lora\.targets: \['nope'\] does not fit base"):
+        train(make_recipe(lora={"targets": ["nope"]}), TrainingData(rows, rows), tmp_path / "run")
 
 
 def test_training_goes_on_from_a_model_with_a_users_rows(

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from olivebranch.batch import Options, tag_corpus
+from olivebranch.console import progress_bar
 from olivebranch.evaluation import evaluate
 from olivebranch.report import write_report
 from olivebranch.resources import shared_path
@@ -26,10 +27,13 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("demo"))
     folder = parser.parse_args().folder
     console = Console(highlight=False)
+    if folder.exists() and not (folder / "quick").is_dir():
+        parser.error(f"'{folder}' exists and is not a demonstration's; choose another --folder")
     shutil.rmtree(folder, ignore_errors=True)
 
     console.rule("1  fine-tune the recipe quick (under four minutes on two cores)")
-    quick = train_run("quick", folder / "quick")
+    with progress_bar("training", "interrupted") as bar:
+        quick = train_run("quick", folder / "quick", progress=bar.note)
     assert quick is not None
 
     console.rule("2  compare it with the released model, on the test split")

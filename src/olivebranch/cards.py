@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from olivebranch.backbones import public_name
 from olivebranch.checkpoints import Manifest, read_manifest
 from olivebranch.errors import OlivebranchError
 from olivebranch.labels import QUESTIONS
@@ -35,19 +36,19 @@ def write_card(folder: Path) -> None:
         OlivebranchError: a file that the card needs is missing.
     """
     manifest = read_manifest(folder)
-    card = (
-        templates()
-        .get_template("card.md.jinja")
-        .render(
-            manifest=manifest,
-            recipe=load_recipe(str(folder / "recipe.yaml")),
-            environment=_json(folder / "environment.json"),
-            metrics=_json(folder / "metrics.json"),
-            names=NAMES,
-            questions=QUESTIONS,
-            folder=folder.name,
-        )
-    )
+    metrics = _json(folder / "metrics.json")
+    values = {
+        "manifest": manifest,
+        "recipe": load_recipe(str(folder / "recipe.yaml")),
+        "environment": _json(folder / "environment.json"),
+        "metrics": metrics,
+        "names": NAMES,
+        "questions": QUESTIONS,
+        "folder": folder.name,
+        "base": public_name(manifest.base) if manifest.base else "none",
+        "own_data": "test" in metrics,
+    }
+    card = templates().get_template("card.md.jinja").render(values)
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 

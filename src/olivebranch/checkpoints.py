@@ -12,6 +12,7 @@ and beside the first two kinds `holder.safetensors`, the holder head.
 
 import hashlib
 import json
+import warnings
 from pathlib import Path
 from typing import Final, Literal, Self
 
@@ -155,6 +156,14 @@ def load_network(folder: Path, manifest: Manifest, trainable: bool = False) -> S
     return network
 
 
+def check_base(folder: Path, manifest: Manifest) -> None:
+    """Raise where the base is not the one that the model was trained on."""
+    found = base_hash(str(manifest.base))
+    if manifest.base_sha256 and found != manifest.base_sha256:
+        expected = f"{folder} was trained on weights {manifest.base_sha256[:12]}…"
+        raise OlivebranchError(f"{expected}, but base '{manifest.base}' has {str(found)[:12]}…")
+
+
 def tokenizer_source(folder: Path, manifest: Manifest) -> str:
     """Where the tokenizer of a model lies: in its folder, or with its base."""
     return str(folder) if manifest.kind in {"whole", "onnx"} else str(manifest.base)
@@ -171,14 +180,11 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
 def _with_adapter(folder: Path, manifest: Manifest, trainable: bool) -> StanceNetwork:
     from peft import PeftModel
 
-    base = str(manifest.base)
-    found = base_hash(base)
-    if manifest.base_sha256 and found != manifest.base_sha256:
-        raise OlivebranchError(
-            f"{folder} was trained on weights {manifest.base_sha256[:12]}…, but base '{base}' has {str(found)[:12]}…"
-        )
-    network = new_network(base)
-    adapted = PeftModel.from_pretrained(network.classifier, str(folder), is_trainable=trainable)
+    check_base(folder, manifest)
+    network = new_network(str(manifest.base))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # a note from transformers to peft
+        adapted = PeftModel.from_pretrained(network.classifier, str(folder), is_trainable=trainable)
     network.classifier = adapted if trainable else adapted.merge_and_unload()
     return network.float()
 

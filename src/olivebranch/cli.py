@@ -4,10 +4,9 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.console import Console
@@ -52,6 +51,15 @@ def main(command: str | None = None) -> None:
     except OlivebranchError as error:
         Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"error: {error}")
         sys.exit(error.exit_code)
+    except BrokenPipeError:  # the reader of our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(
+            f"error: {error.filename or 'a file'}: {reason}"
+        )
+        sys.exit(1)
 
 
 def _version(wanted: bool) -> None:
@@ -104,6 +112,7 @@ def predict(
     Without --output the result goes to the terminal as a table, or as JSON lines when piped.
     """
     from olivebranch.batch import Options, tag_corpus, tag_stream
+    from olivebranch.console import progress_bar
     from olivebranch.tagger import Tagger
 
     options = Options(text_column=text_column, id_column=id_column, split=not no_split)
@@ -113,8 +122,8 @@ def predict(
     if output is None:
         _print_stream(tag_stream(inputs, tagger, options))
         return
-    with _progress("tagging", f"interrupted; the same command with --resume goes on, '{output}' is not written yet") as tell:
-        summary = tag_corpus(inputs, output, tagger, options, resume, overwrite, tell)
+    with progress_bar("tagging", f"interrupted; the same command with --resume goes on, '{output}' is not written yet") as bar:
+        summary = tag_corpus(inputs, output, tagger, options, resume, overwrite, bar.rate)
     note = f", {summary.blank} without text" if summary.blank else ""
     note += f", after {summary.resumed_parts} parts that were done" if summary.resumed_parts else ""
     _say(f"{summary.sentences} sentences of {summary.documents} documents{note} -> {output}")
@@ -135,13 +144,15 @@ def train(
     init: Annotated[
         str | None, typer.Option(help="Go on from this model (folder or released name) instead of from the base.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed.", show_default="the recipe's")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed.", show_default="the recipe's")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
 ) -> None:
     """Fine-tune a model by a recipe, and write it with its card, scores, environment and data hash."""
+    from olivebranch.console import progress_bar
     from olivebranch.runs import train_run
 
-    folder = train_run(recipe, output, data, validation, init, seed, resume)
+    with progress_bar("training", "interrupted; the same command with --resume goes on from the last epoch") as bar:
+        folder = train_run(recipe, output, data, validation, init, seed, resume, bar.note)
     if folder is not None:
         _say(f"trained -> {folder}; scores in {folder / 'metrics.json'}, card in {folder / 'README.md'}")
 
@@ -155,7 +166,7 @@ def evaluate(
     engine: Engine = "auto",
     as_json: Json = False,
     misread: Annotated[Path | None, typer.Option(help="Write the misread sentences to this .jsonl file.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
     no_floors: Annotated[bool, typer.Option("--no-floors", help="Leave the majority and tf-idf floors out.")] = False,
 ) -> None:
     """Measure a model: macro-F1, each class, confusion, calibration, abstention, holders, with 95 % intervals."""
@@ -164,6 +175,8 @@ def evaluate(
     from olivebranch.statements import read_labelled
     from olivebranch.tagger import Tagger
 
+    if misread and misread.exists():
+        raise UsageError(f"'{misread}' exists; choose another --misread")
     rows = read_labelled(data)
     metrics, wrong = measure(Tagger.load(model, engine), rows, seed, floors=not no_floors)
     if misread:
@@ -265,27 +278,6 @@ def _print_stream(tables: "Iterator[pa.Table]") -> None:
     from olivebranch.console import show_predictions
 
     show_predictions(tables, PREVIEW_ROWS, _COLOURS)
-
-
-@contextmanager
-def _progress(what: str, interrupted: str) -> Iterator[Callable[[float, int], None]]:
-    """A bar with rate and time left on stderr, where a terminal is there."""
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    columns: list[Any] = [TextColumn(what), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[rate]}")]
-    console = Console(stderr=True)
-    bar = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, disable=not console.is_terminal)
-    task = bar.add_task(what, total=1.0, rate="")
-
-    def tell(done: float, sentences: int) -> None:
-        seconds = bar.tasks[task].elapsed or 0
-        bar.update(task, completed=done, rate=f"{sentences / seconds:,.0f} sentences/s" if seconds else "")
-
-    try:
-        with bar:
-            yield tell
-    except KeyboardInterrupt:
-        raise OlivebranchError(interrupted) from None
 
 
 if __name__ == "__main__":

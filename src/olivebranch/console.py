@@ -1,13 +1,52 @@
 """How results look on a terminal. Text from outside is shown as it is: never as markup, never as control codes."""
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import pyarrow as pa
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
+
+from olivebranch.errors import OlivebranchError
+
+
+class Bar:
+    """A progress bar with a note; shares of the work run from 0 to 1."""
+
+    def __init__(self, progress: Progress, what: str) -> None:
+        self._progress = progress
+        self._task = progress.add_task(what, total=1.0, note="")
+
+    def note(self, done: float, note: str) -> None:
+        """Move the bar and say what was reached."""
+        self._progress.update(self._task, completed=done, note=note)
+
+    def rate(self, done: float, sentences: int) -> None:
+        """Move the bar and say how fast it goes."""
+        seconds = self._progress.tasks[self._task].elapsed or 0
+        self.note(done, f"{sentences / seconds:,.0f} sentences/s" if seconds else "")
+
+
+@contextmanager
+def progress_bar(what: str, interrupted: str) -> Iterator[Bar]:
+    """A bar with time spent and time left on stderr, where a terminal is there.
+
+    Raises:
+        OlivebranchError: with the text `interrupted`, on Ctrl-C.
+    """
+    console = Console(stderr=True)
+    columns = (TextColumn(what), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[note]}"))
+    progress = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, disable=not console.is_terminal)
+    try:
+        with progress:
+            yield Bar(progress, what)
+    except KeyboardInterrupt:
+        raise OlivebranchError(interrupted) from None
+
 
 _OUT = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
 

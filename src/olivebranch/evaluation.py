@@ -18,6 +18,7 @@ from olivebranch.calibration import (
     reliability,
 )
 from olivebranch.engines.linear import LinearEngine
+from olivebranch.errors import OlivebranchError
 from olivebranch.floors import fit_linear
 from olivebranch.labels import LABEL_TO_ID, LABELS
 from olivebranch.recipe import load_recipe
@@ -95,8 +96,17 @@ def risk_coverage(probs: NDArray[np.floating], gold: Ints) -> list[dict[str, flo
 
 
 def write_misread(path: Path, misread: Sequence[Metrics]) -> None:
-    """Write misread sentences as JSON lines."""
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in misread), encoding="utf-8")
+    """Write misread sentences as JSON lines.
+
+    Raises:
+        OlivebranchError: the file cannot be written.
+    """
+    try:
+        path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in misread), encoding="utf-8")
+    except OSError as error:
+        raise OlivebranchError(
+            f"cannot write '{path}': {(error.strerror or str(error)).lower()}; choose another file"
+        ) from None
 
 
 def _with_interval(score: Callable[[Ints], float], counts: Ints, seed: int) -> dict[str, float]:

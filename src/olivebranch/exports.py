@@ -82,7 +82,7 @@ def _fold_temperature(network: StanceNetwork, temperature: float) -> None:
 
 
 def _save_holder(folder: Path, network: StanceNetwork, source: str) -> None:
-    """The encoder again with the holder head, as a token classifier."""
+    """The encoder again with the holder head, as a token classifier, where the architecture has a plain one."""
     tags = dict(enumerate(HOLDER_TAGS))
     config: Any = network.classifier.config.__class__(
         **{**network.classifier.config.to_dict(), "id2label": tags, "label2id": {tag: index for index, tag in tags.items()}}
@@ -93,6 +93,9 @@ def _save_holder(folder: Path, network: StanceNetwork, source: str) -> None:
     getattr(model, prefix).load_state_dict(encoder, strict=False)
     heads = [module for module in model.modules() if isinstance(module, nn.Linear) and module.out_features == len(HOLDER_TAGS)]
     heads[-1].load_state_dict(network.holder.state_dict())
+    own = sum(weight.numel() for weight in [*getattr(model, prefix).parameters(), *heads[-1].parameters()])
+    if own < sum(weight.numel() for weight in model.parameters()):
+        return  # ModernBERT's token classifier has a layer more, which would be random here
     model.save_pretrained(folder)
     load_tokenizer(source).save_pretrained(folder)
 

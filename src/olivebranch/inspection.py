@@ -1,14 +1,12 @@
 """Look at labelled data: check it, count it, and measure how well its readers agree."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from itertools import combinations
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import cohen_kappa_score
 
 from olivebranch.errors import OlivebranchError
 from olivebranch.labels import LABEL_TO_ID, LABELS
@@ -16,7 +14,10 @@ from olivebranch.records import Statement
 from olivebranch.splits import near_duplicates
 from olivebranch.statements import SPLITS, read_statements
 
-RESAMPLES: Final = 500
+RESAMPLES: Final = 2000
+
+Counts = NDArray[Any]
+Floats = NDArray[np.floating]
 
 
 def check(path: Path) -> str:
@@ -81,34 +82,47 @@ def agreement(path: Path, seed: int = 0) -> dict[str, Any]:
     return {"statements": len(rows), "groups": groups, "holder": {"statements": len(both), "equal": same / max(1, len(both))}}
 
 
-def krippendorff_alpha(votes: NDArray[np.integer]) -> float:
-    """Nominal alpha for (units, coders) without gaps: 1 - observed / expected disagreement."""
-    units, coders = votes.shape
-    disagreement = np.mean([votes[:, left] != votes[:, right] for left, right in combinations(range(coders), 2)])
-    counts = np.bincount(votes.ravel())
-    total = units * coders
-    expected = 1 - (counts * (counts - 1)).sum() / (total * (total - 1))
-    return float(1 - disagreement / expected) if expected else 1.0
+def krippendorff_alpha(counts: Counts) -> Floats:
+    """Nominal alpha of two readers without gaps: 1 - observed / expected disagreement.
+
+    Args:
+        counts: (..., categories, categories), how often the first reader said one thing and the second another.
+    """
+    total = counts.sum((-2, -1))
+    values = counts.sum(-2) + counts.sum(-1)
+    expected = 1 - (values * (values - 1)).sum(-1) / (2 * total * (2 * total - 1))
+    return _corrected(_raw(counts), expected)
+
+
+def cohen_kappa(counts: Counts) -> Floats:
+    """Cohen's kappa (1960) of the same counts."""
+    total = counts.sum((-2, -1))
+    expected = 1 - (counts.sum(-2) * counts.sum(-1)).sum(-1) / total**2
+    return _corrected(_raw(counts), expected)
+
+
+def _raw(counts: Counts) -> Floats:
+    return np.asarray(np.trace(counts, axis1=-2, axis2=-1) / counts.sum((-2, -1)))
+
+
+def _corrected(raw: Floats, expected_disagreement: Floats) -> Floats:
+    """Agreement beyond chance; 1 where chance leaves nothing to disagree on."""
+    certain = expected_disagreement == 0
+    return np.where(certain, 1.0, 1 - (1 - raw) / np.where(certain, 1.0, expected_disagreement))
 
 
 def _scores(votes: NDArray[np.integer], seed: int) -> dict[str, Any]:
-    random = np.random.default_rng(seed)
-    samples = [votes[random.integers(len(votes), size=len(votes))] for _ in range(RESAMPLES)]
-    measures: dict[str, Callable[[NDArray[np.integer]], float]] = {
-        "raw": lambda pairs: float((pairs[:, 0] == pairs[:, 1]).mean()),
-        "kappa": _kappa,
-        "alpha": krippendorff_alpha,
-    }
+    """Each measure with its bootstrap interval; statements are resampled as cells of the table of votes."""
+    size = int(votes.max()) + 1
+    counts = np.zeros((size, size))
+    np.add.at(counts, (votes[:, 0], votes[:, 1]), 1)
+    draws = np.random.default_rng(seed).multinomial(len(votes), counts.ravel() / len(votes), size=RESAMPLES)
+    samples = draws.reshape(RESAMPLES, size, size)
     result: dict[str, Any] = {"statements": len(votes)}
-    for name, measure in measures.items():
-        low, high = np.quantile([measure(sample) for sample in samples], (0.025, 0.975))
-        result[name] = {"value": measure(votes), "low": float(low), "high": float(high)}
+    for name, measure in {"raw": _raw, "kappa": cohen_kappa, "alpha": krippendorff_alpha}.items():
+        low, high = np.quantile(measure(samples), (0.025, 0.975))
+        result[name] = {"value": float(measure(counts)), "low": float(low), "high": float(high)}
     return result
-
-
-def _kappa(pairs: NDArray[np.integer]) -> float:
-    """Cohen's kappa; 1 where all votes are the same label and chance agreement is certain."""
-    return 1.0 if (pairs == pairs[0, 0]).all() else float(cohen_kappa_score(pairs[:, 0], pairs[:, 1]))
 
 
 def _read(path: Path) -> dict[str, list[Statement]]:

@@ -60,6 +60,10 @@ class Statement(LabelledText):
 
     @model_validator(mode="after")
     def _votes_support_the_label(self) -> Self:
+        if len({vote.annotator for vote in self.annotations}) < len(self.annotations):
+            raise ValueError("annotations: an annotator votes twice; keep one vote of each")
+        for vote in self.annotations:
+            _check_holder(self.text, vote.label, vote.holder)
         votes = [annotation.label for annotation in self.annotations]
         if 2 * votes.count(self.label) <= len(votes):
             raise ValueError(f"label: '{self.label}' has no majority among the votes {votes}")

@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -59,7 +60,8 @@ def write_report(tagged: Path, html: Path, title: str, date_column: str | None =
             f"cannot write '{html}': {(error.strerror or str(error)).lower()}; choose another --html"
         ) from None
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def read_documents(tagged: Path, date_column: str | None = None) -> list[Document]:
@@ -74,13 +76,12 @@ def read_documents(tagged: Path, date_column: str | None = None) -> list[Documen
             raise UsageError(f"'{tagged}' has no column '{missing[0]}'; name a file that olivebranch predict wrote")
         if date_column and date_column not in table.column_names:
             raise UsageError(f"'{tagged}' has no column '{date_column}'; its columns are {', '.join(table.column_names)}")
-        for row in table.to_pylist():
+        for number, raw in enumerate(table.to_pylist(), 1):
+            row = _checked(raw, f"{tagged} row {number}")
             name = str(row["doc_id"])
             if name not in documents:
                 documents[name] = Document(name, str(row.get("title") or name), _day(row.get(date_column or "date")))
-            documents[name].sentences.append(
-                {**row, **{key: float(row[key]) for key in ("confidence", *(f"p_{label}" for label in LABELS))}}
-            )
+            documents[name].sentences.append(row)
     return list(documents.values())
 
 
@@ -123,10 +124,9 @@ def sentence_parts(row: dict[str, Any]) -> Markup | str:
     """The sentence with its holder marked; everything is escaped."""
     text = str(row["sentence"])
     start, end = row.get("holder_start"), row.get("holder_end")
-    if start in (None, "") or end in (None, "") or row["label"] == "none":
+    if start is None or end is None or row["label"] == "none":
         return text
-    offset = int(row["start"])
-    first, last = int(start) - offset, int(end) - offset
+    first, last = start - row["start"], end - row["start"]
     return Markup("{}<b class=holder>{}</b>{}").format(text[:first], text[first:last], text[last:])
 
 
@@ -155,10 +155,23 @@ def _timeline(documents: Iterable[Document]) -> list[dict[str, Any]]:
         if document.day:
             month = document.day.strftime("%Y-%m")
             months[month].update(row["label"] for row in document.sentences)
-    return [{"month": month, "counts": months[month]} for month in sorted(months)]
+    if not months:
+        return []
+    first, last = min(months), max(months)
+    return [{"month": month, "counts": months[month]} for month in _months(first, last)]
+
+
+def _months(first: str, last: str) -> Iterator[str]:
+    """All months from the first to the last, those without a document too."""
+    year, month = map(int, first.split("-"))
+    while f"{year}-{month:02d}" <= last:
+        yield f"{year}-{month:02d}"
+        year, month = year + month // 12, month % 12 + 1
 
 
 def _tables(tagged: Path) -> Iterator[pa.Table]:
+    if tagged.name.endswith(".parts"):
+        raise UsageError(f"'{tagged}' is an unfinished run; finish it with olivebranch predict … --resume")
     if tagged.is_dir():
         files = sorted(tagged.glob("part-*.parquet"))
         if not files:
@@ -169,6 +182,20 @@ def _tables(tagged: Path) -> Iterator[pa.Table]:
         if source.is_text:
             raise UsageError(f"'{tagged}' is not a table; name what olivebranch predict wrote")
         yield from (chunk.table for chunk in read_chunks(source, ""))
+
+
+def _checked(row: dict[str, Any], where: str) -> dict[str, Any]:
+    """The row with numbers as numbers: a CSV knows only text, and other programs write 3 as 3.0."""
+    if row["label"] not in LABELS:
+        raise OlivebranchError(f"{where}: label: {row['label']!r} is not allowed; use one of {', '.join(LABELS)}")
+    try:
+        for name in ("start", "end", "holder_start", "holder_end"):
+            row[name] = None if row[name] in (None, "") else int(float(row[name]))
+        for name in ("confidence", *(f"p_{label}" for label in LABELS)):
+            row[name] = float(row[name])
+    except (TypeError, ValueError):
+        raise OlivebranchError(f"{where}: {name}: {row[name]!r} is not a number; tag the documents again") from None
+    return row
 
 
 def _day(value: Any) -> date | None:

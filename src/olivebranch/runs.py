@@ -9,7 +9,7 @@ from olivebranch.evaluation import evaluate
 from olivebranch.recipe import load_recipe
 from olivebranch.statements import load_statements
 from olivebranch.tagger import Tagger, model_folder
-from olivebranch.training import load_data, train, with_seed
+from olivebranch.training import Progress, load_data, train, with_seed
 
 DEFAULT_RECIPE = "minilm"
 
@@ -22,6 +22,7 @@ def train_run(
     init: str | None = None,
     seed: int | None = None,
     resume: bool = False,
+    progress: Progress = lambda done, note: None,
 ) -> Path | None:
     """Fit a recipe and write the run folder with its scores and card; returns it, or None where another process writes.
 
@@ -35,7 +36,7 @@ def train_run(
     recipe = with_seed(load_recipe(recipe_source or _recipe_of(init)), seed)
     folder = output or Path("runs") / f"{recipe.name}-seed{recipe.seed}"
     rows = load_data(recipe, data, validation)
-    if not train(recipe, rows, folder, init, resume):
+    if not train(recipe, rows, folder, init, resume, progress):
         return None
     tagger = Tagger.load(folder)
     scores = {"validation": evaluate(tagger, rows.validation)[0]}

@@ -6,7 +6,7 @@ import os
 import platform
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +17,17 @@ import numpy as np
 import torch
 from datasets import Dataset
 from sklearn.metrics import f1_score
-from transformers import EarlyStoppingCallback, PreTrainedTokenizerBase, Trainer, TrainingArguments, set_seed
+from transformers import (
+    EarlyStoppingCallback,
+    PreTrainedTokenizerBase,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+    set_seed,
+)
 
 from olivebranch.calibration import abstention_threshold, fit_temperature, probabilities
 from olivebranch.checkpoints import (
@@ -57,6 +67,10 @@ class TrainingData:
     validation: Sequence[LabelledText]
 
 
+Progress = Callable[[float, str], None]
+"""Told the share of the epochs that is done, and the best score so far."""
+
+
 def load_data(recipe: Recipe, data: Path | None = None, validation: Path | None = None) -> TrainingData:
     """The project's splits; or a user's file, of which a fifth is set aside where no validation file is named."""
     if data is None:
@@ -70,7 +84,14 @@ def load_data(recipe: Recipe, data: Path | None = None, validation: Path | None 
     return TrainingData(train, chosen)
 
 
-def train(recipe: Recipe, data: TrainingData, folder: Path, init: str | None = None, resume: bool = False) -> bool:
+def train(
+    recipe: Recipe,
+    data: TrainingData,
+    folder: Path,
+    init: str | None = None,
+    resume: bool = False,
+    progress: Progress = lambda done, note: None,
+) -> bool:
     """Fit a recipe and write the run folder: model, calibration, resolved recipe, environment, data hash.
 
     Under `torchrun` every process fits and the first one writes; returns whether this is the one.
@@ -89,7 +110,7 @@ def train(recipe: Recipe, data: TrainingData, folder: Path, init: str | None = N
     if first:
         _prepare_folder(folder, resume, {"recipe": dump_recipe(recipe), "data": fingerprint(data.train), "init": init})
     if recipe.method == "finetune":
-        manifest = _finetune(recipe, data, folder, init, resume)
+        manifest = _finetune(recipe, data, folder, init, resume, progress)
     else:
         manifest = fit_linear(recipe, data.train, folder) if first else None
     if manifest is None:
@@ -103,7 +124,9 @@ def train(recipe: Recipe, data: TrainingData, folder: Path, init: str | None = N
     return True
 
 
-def _finetune(recipe: Recipe, data: TrainingData, folder: Path, init: str | None, resume: bool) -> Manifest | None:
+def _finetune(
+    recipe: Recipe, data: TrainingData, folder: Path, init: str | None, resume: bool, progress: Progress
+) -> Manifest | None:
     set_seed(recipe.seed)
     network, tokenizer, base = _start(recipe, init)
     network.holder_weight = recipe.holder_weight
@@ -121,8 +144,9 @@ def _finetune(recipe: Recipe, data: TrainingData, folder: Path, init: str | None
         data_collator=Collator(tokenizer),
         compute_metrics=_macro_f1,
         preprocess_logits_for_metrics=lambda outputs, _: outputs[0],
-        callbacks=[EarlyStoppingCallback(early_stopping_patience=recipe.patience)],
+        callbacks=[EarlyStoppingCallback(early_stopping_patience=recipe.patience), _Tell(progress)],
     )
+    trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=_last_checkpoint(folder) if resume else None)
     if not trainer.is_world_process_zero():
         return None
@@ -196,6 +220,17 @@ def _adapted(classifier: Any, recipe: Recipe) -> Any:
         ) from None
 
 
+class _Tell(TrainerCallback):
+    """Passes the Trainer's state on."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        best = f", best macro-F1 {state.best_metric:.3f}" if state.best_metric is not None else ""
+        self.progress((state.epoch or 0) / args.num_train_epochs, f"epoch {math.ceil(state.epoch or 0)}{best}")
+
+
 class Collator:
     """Pads a batch to its longest sentence, the holder tags too."""
 
@@ -266,6 +301,7 @@ def _arguments(recipe: Recipe, folder: Path) -> TrainingArguments:
         use_cpu=not gpu,
         ddp_backend="gloo" if "WORLD_SIZE" in os.environ and not gpu else None,  # torchrun sets it
         dataloader_pin_memory=gpu,
+        disable_tqdm=True,  # progress is told by a callback
         report_to=recipe.report_to or "none",
         run_name=f"{recipe.name}-seed{recipe.seed}",
     )

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olivebranch.checkpoints import Manifest
-from olivebranch.errors import UsageError
+from olivebranch.errors import OlivebranchError, UsageError
 from olivebranch.holder import HolderSpan
 
 
@@ -45,8 +45,10 @@ def load_engine(name: str, folder: Path, manifest: Manifest) -> Engine:
 
         return LinearEngine(folder, manifest)
     if manifest.kind == "onnx" and name != "torch":
-        from olivebranch.engines.onnx import OnnxEngine
-
+        try:
+            from olivebranch.engines.onnx import OnnxEngine
+        except ImportError:
+            raise OlivebranchError("the quantised engine needs onnxruntime; pip install 'olivebranch[onnx]'") from None
         return OnnxEngine(folder, manifest)
     if manifest.kind == "onnx":
         raise UsageError(

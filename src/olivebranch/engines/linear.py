@@ -12,7 +12,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from transformers import AutoModel
 
 from olivebranch.backbones import SAFE_WEIGHTS, resolve
-from olivebranch.checkpoints import LINEAR, VOCABULARY, Manifest, load_tensors
+from olivebranch.checkpoints import LINEAR, VOCABULARY, Manifest, check_base, load_tensors
 from olivebranch.engines import Reading
 from olivebranch.engines.batches import Encoded
 from olivebranch.networks import load_tokenizer
@@ -32,6 +32,7 @@ class LinearEngine:
             vocabulary = json.loads((folder / VOCABULARY).read_text(encoding="utf-8"))
             self.features = TfidfFeatures.restored(vocabulary, tensors["idf"])
         else:
+            check_base(folder, manifest)
             self.features = EmbeddingFeatures(str(manifest.base), manifest.max_length)
 
     def read(self, sentences: Sequence[str]) -> Reading:
