@@ -13,12 +13,13 @@ from safetensors.torch import load_file
 from olivebranch.checkpoints import read_manifest
 from olivebranch.engines import load_engine
 from olivebranch.errors import OlivebranchError, UsageError
+from olivebranch.examples import Collator, class_weights, encode
 from olivebranch.networks import IGNORE, load_tokenizer, new_network
 from olivebranch.recipe import Recipe, load_recipe
 from olivebranch.records import LabelledText
 from olivebranch.runs import train_run
 from olivebranch.tagger import Tagger
-from olivebranch.training import Collator, TrainingData, class_weights, encode, load_data, train
+from olivebranch.training import TrainingData, load_data, train
 
 MakeRecipe = Callable[..., Recipe]
 Rows = list[LabelledText]

@@ -47,7 +47,7 @@ def part_path(folder: Path, number: int) -> Path:
 
 def write_part(path: Path, table: pa.Table) -> None:
     """Write a part so that it is there whole or not at all."""
-    with _in_one_step(path) as partial:
+    with in_one_step(path) as partial:
         pq.write_table(table, partial, compression="zstd")
 
 
@@ -61,7 +61,7 @@ def finish(parts: Path, output: Path) -> None:
                 write_part(file, _cast(pq.read_table(file), schema))
         _swap(parts, output)
         return
-    with _in_one_step(output) as partial:
+    with in_one_step(output) as partial:
         _WRITERS[output.suffix](partial, schema, (_cast(pq.read_table(file), schema) for file in files))
     shutil.rmtree(parts)
 
@@ -94,15 +94,18 @@ def _without_nan(value: Any) -> Any:
 
 
 @contextmanager
-def _in_one_step(path: Path) -> Iterator[Path]:
+def in_one_step(path: Path, fix: str = "--resume goes on from here") -> Iterator[Path]:
+    """A file to write that takes the place of `path` when it is whole.
+
+    Raises:
+        OlivebranchError: it cannot be written; the message ends with `fix`.
+    """
     partial = path.with_name(f".{path.name}.partial")
     try:
         yield partial
         partial.replace(path)
     except OSError as error:
-        raise OlivebranchError(
-            f"cannot write '{path}': {(error.strerror or str(error)).lower()}; --resume goes on from here"
-        ) from None
+        raise OlivebranchError(f"cannot write '{path}': {(error.strerror or str(error)).lower()}; {fix}") from None
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)

@@ -2,7 +2,6 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -16,6 +15,7 @@ from olivebranch.batch import COLUMNS
 from olivebranch.cards import templates
 from olivebranch.errors import OlivebranchError, UsageError
 from olivebranch.labels import LABELS, QUESTIONS, STANCES
+from olivebranch.parts import in_one_step
 from olivebranch.tables import find_sources, read_chunks
 
 MOST_DOCUMENTS: Final = 200
@@ -51,17 +51,8 @@ def write_report(tagged: Path, html: Path, title: str, date_column: str | None =
         raise UsageError(f"'{html}' exists; choose another --html, or add --overwrite")
     documents = read_documents(tagged, date_column)
     page = render(documents, title, str(tagged))
-    partial = html.with_name(f".{html.name}.partial")
-    try:
+    with in_one_step(html, "choose another --html") as partial:
         partial.write_text(page, encoding="utf-8")
-        partial.replace(html)
-    except OSError as error:
-        raise OlivebranchError(
-            f"cannot write '{html}': {(error.strerror or str(error)).lower()}; choose another --html"
-        ) from None
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
 
 
 def read_documents(tagged: Path, date_column: str | None = None) -> list[Document]:
