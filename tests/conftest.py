@@ -13,6 +13,7 @@ from transformers import (
     ModernBertConfig,
     PreTrainedTokenizerFast,
     XLMRobertaConfig,
+    set_seed,
 )
 from transformers.models.auto.modeling_auto import AutoModel
 
@@ -73,6 +74,7 @@ def make_base(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]
             folder = tmp_path_factory.mktemp(kind)
             tokenizer = _tokenizer()
             tokenizer.save_pretrained(folder)
+            set_seed(0)
             AutoModel.from_config(BASES[kind](vocab_size=len(tokenizer), **SIZES)).save_pretrained(folder)
             made[kind] = folder
         return made[kind]

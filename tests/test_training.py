@@ -96,6 +96,9 @@ def test_an_adapter_is_small_and_in_half_precision(tiny_model: Path) -> None:
     assert {tensor.dtype for tensor in tensors.values()} == {torch.float16}
     assert not any("word_embeddings" in name for name in tensors)
     assert any("classifier" in name for name in tensors)
+    lora = load_recipe(str(tiny_model / "recipe.yaml")).lora
+    assert lora is not None
+    assert lora.train_also == ["pooler"]
 
 
 class PowerCutError(Exception):
@@ -180,7 +183,7 @@ def test_the_floors_train_and_tag_and_cannot_be_gone_on_from(
     method: str, make_recipe: MakeRecipe, rows: Rows, tmp_path: Path
 ) -> None:
     folder = tmp_path / method
-    train(make_recipe(method=method), TrainingData(rows, rows), folder)
+    train(make_recipe(method=method, regularization=1000), TrainingData(rows, rows), folder)
     found = Tagger.load(folder).tag([row.text for row in rows])
     assert sum(prediction.label == row.label for prediction, row in zip(found, rows, strict=True)) > 12
     with pytest.raises(UsageError, match=f"a {method} model cannot be trained on"):

@@ -205,9 +205,9 @@ def _adapted(classifier: Any, recipe: Recipe) -> Any:
         r=lora.rank,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
-        target_modules=lora.targets,
+        target_modules=lora.targets if isinstance(lora.targets, str) else list(lora.targets),
         bias=lora.bias,
-        modules_to_save=lora.train_also or None,
+        modules_to_save=list(lora.train_also) or None,  # a copy: peft adds the heads to it
         exclude_modules=trained_whole or None,
     )
     try:
