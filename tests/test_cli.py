@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -37,7 +38,8 @@ def test_predict_evaluate_report_and_export_run_end_to_end(
 ) -> None:
     assert cli("predict", report, "-o", tmp_path / "out.csv", "-m", tiny_model)[0] == 0
     assert cli("report", tmp_path / "out.csv", "--html", tmp_path / "page.html")[0] == 0
-    assert "turned the plan down" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "The rebels turned the plan down." in re.sub(r"</?b[^>]*>", "", page)  # a holder is marked with <b>
     gold = write_rows([{"text": "The rebels turned the plan down.", "label": "rejection"}, {"text": "Rain.", "label": "none"}])
     code, out, _ = cli("evaluate", "--data", gold, "-m", tiny_model, "--json", "--misread", tmp_path / "misread.jsonl")
     assert code == 0
