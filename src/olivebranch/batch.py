@@ -137,10 +137,11 @@ def tag_chunk(chunk: Chunk, tagger: Tagger, options: Options) -> pa.Table:
 
 def _free_name(name: str, others: Sequence[str]) -> str:
     """An input column that bears one of our names is kept under another."""
-    while name in COLUMNS or (name.startswith("input_") and others.count(name) > 1):
+    if name not in COLUMNS:
+        return name
+    name = f"input_{name}"
+    while name in others:
         name = f"input_{name}"
-        while name in others:
-            name = f"input_{name}"
     return name
 
 

@@ -1,7 +1,6 @@
 """Look at labelled data: check it, count it, and measure how well its readers agree."""
 
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -144,7 +143,7 @@ def _check_documents(path: Path, splits: dict[str, list[Statement]]) -> None:
                 )
 
 
-def _unseen(splits: dict[str, Sequence[Statement]] | dict[str, list[Statement]]) -> list[str]:
+def _unseen(splits: dict[str, list[Statement]]) -> list[str]:
     """Conflicts of the test split that are in no other."""
     if "test" not in splits:
         return []

@@ -93,7 +93,7 @@ def render(documents: list[Document], title: str, source: str) -> str:
             totals={
                 "documents": len(documents),
                 "sentences": len(rows),
-                "abstained": sum(_true(row["abstained"]) for row in rows),
+                "abstained": sum(row["abstained"] for row in rows),
             },
             counts=Counter(row["label"] for row in rows),
             holders=holders[:MOST_HOLDERS],
@@ -105,7 +105,6 @@ def render(documents: list[Document], title: str, source: str) -> str:
             marks=MARKS,
             questions=QUESTIONS,
             parts=sentence_parts,
-            is_true=_true,
             names={label: label.replace("_", " ").replace("pro negotiation", "pro-negotiation") for label in LABELS},
         )
     )
@@ -186,6 +185,7 @@ def _checked(row: dict[str, Any], where: str) -> dict[str, Any]:
             row[name] = float(row[name])
     except (TypeError, ValueError):
         raise OlivebranchError(f"{where}: {name}: {row[name]!r} is not a number; tag the documents again") from None
+    row["abstained"] = row["abstained"] in (True, "true", "True")
     return row
 
 
@@ -196,7 +196,3 @@ def _day(value: Any) -> date | None:
         return date.fromisoformat(str(value)[:10])
     except ValueError:
         return None
-
-
-def _true(value: Any) -> bool:
-    return value in (True, "true", "True")
