@@ -100,7 +100,7 @@ def make_recipe(tiny_base: Path) -> Callable[..., Recipe]:
 def tiny_model(tmp_path_factory: pytest.TempPathFactory, make_recipe: Callable[..., Recipe], rows: list[LabelledText]) -> Path:
     """A fine-tuned adapter folder."""
     folder = tmp_path_factory.mktemp("runs") / "tiny"
-    recipe = make_recipe(learning_rate=5e-3, epochs=2, lora={"rank": 2, "train_also": ["pooler"]})
+    recipe = make_recipe(learning_rate=5e-3, epochs=2, pooling="mean", lora={"rank": 2, "train_also": ["LayerNorm"]})
     train(recipe, TrainingData(rows, rows), folder)
     return folder
 

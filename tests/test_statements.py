@@ -17,7 +17,6 @@ from olivebranch.statements import (
     load_statements,
     read_labelled,
     read_statements,
-    split_path,
     write_statements,
 )
 
@@ -30,10 +29,12 @@ def test_the_dataset_passes_its_own_gate() -> None:
 
 def test_the_dataset_has_the_promised_size_mix_and_breadth() -> None:
     counts = stats(FOLDER)
-    none = sum(split["none"] for split in counts["labels"].values())
-    assert counts["statements"] >= 2000
-    assert 0.5 <= none / counts["statements"] <= 0.65
-    assert counts["conflicts"] >= 40
+    total = {label: sum(split[label] for split in counts["labels"].values()) for label in LABELS}
+    assert counts["statements"] >= 12_000
+    assert 0.5 <= total["none"] / counts["statements"] <= 0.65
+    assert min(total.values()) >= 900
+    assert counts["conflicts"] >= 80
+    assert all(counts["streams"][name] >= least for name, least in {"natural": 5000, "stance": 4000, "border": 3000}.items())
     assert set(counts["registers"]) == set(REGISTERS)
     assert len(counts["unseen_conflicts"]) >= 6
     largest = {name: count for name, count in counts["largest_conflicts"].items() if name != "off-topic"}
@@ -50,13 +51,23 @@ def test_the_readers_agree() -> None:
     assert agreement(FOLDER)["groups"]["all"]["alpha"]["low"] > 0.8
 
 
-def test_the_folder_loads_with_datasets(tmp_path: Path) -> None:
+def test_the_folder_can_be_pushed_to_a_hub_as_it_is(tmp_path: Path) -> None:
     from datasets import load_dataset
 
-    files = {split: str(split_path(split)) for split in SPLITS}
-    loaded = load_dataset("json", data_files=files, cache_dir=str(tmp_path))
+    loaded = load_dataset(str(FOLDER.parent), cache_dir=str(tmp_path))
     assert {split: len(loaded[split]) for split in SPLITS} == {split: len(load_statements(split)) for split in SPLITS}
-    assert set(loaded["train"].column_names) == set(FIELDS)
+    assert loaded["train"].features["label"].names == list(LABELS)
+    assert tuple(loaded["train"].column_names) == FIELDS
+    assert sum(path.stat().st_size for path in FOLDER.parent.rglob("*") if path.is_file()) < 15e6
+
+
+def test_the_datasheet_carries_the_counts_of_the_data() -> None:
+    datasheet = FOLDER.parent.joinpath("README.md").read_text(encoding="utf-8")
+    counts = stats(FOLDER)
+    for label in LABELS:
+        row = [split[label] for split in counts["labels"].values()]
+        cells = " | ".join(f"{count:,}" for count in row)
+        assert f"| `{label}` | {cells} | {sum(row):,} ({sum(row) / counts['statements']:.1%})".replace("%)", " %)") in datasheet
 
 
 def test_every_field_is_documented_in_the_datasheet() -> None:

@@ -14,6 +14,7 @@ from olivebranch.checkpoints import read_manifest
 from olivebranch.engines import load_engine
 from olivebranch.errors import OlivebranchError, UsageError
 from olivebranch.examples import Collator, class_weights, encode
+from olivebranch.exports import export_hf
 from olivebranch.networks import IGNORE, load_tokenizer, new_network
 from olivebranch.recipe import Recipe, load_recipe
 from olivebranch.records import LabelledText
@@ -29,14 +30,31 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return {name: tensor for file in sorted(folder.glob("*.safetensors")) for name, tensor in load_file(file).items()}
 
 
-@pytest.mark.parametrize("base", ["bert", "modernbert", "deberta", "xlm-roberta"])
+@pytest.mark.parametrize(
+    ("base", "pooling"),
+    [
+        ("bert", "first"),
+        ("bert", "mean"),
+        ("modernbert", "first"),
+        ("deberta", "first"),
+        ("xlm-roberta", "first"),
+        ("xlm-roberta", "mean"),
+    ],
+)
 def test_every_architecture_of_the_recipes_trains_and_tags(
-    base: str, make_base: Callable[[str], Path], make_recipe: MakeRecipe, rows: Rows, tmp_path: Path
+    base: str, pooling: str, make_base: Callable[[str], Path], make_recipe: MakeRecipe, rows: Rows, tmp_path: Path
 ) -> None:
-    recipe = make_recipe(base=str(make_base(base)))
+    recipe = make_recipe(base=str(make_base(base)), pooling=pooling)
     assert train(recipe, TrainingData(rows, rows), tmp_path / "run")
     predictions = Tagger.load(tmp_path / "run").tag([row.text for row in rows])
     assert len(predictions) == len(rows)
+
+
+def test_mean_pooling_is_refused_where_it_could_not_be_exported(
+    make_base: Callable[[str], Path], make_recipe: MakeRecipe, rows: Rows, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=r"pooling: mean is for bert, roberta, xlm-roberta; base .* is deberta-v2, use first"):
+        train(make_recipe(base=str(make_base("deberta")), pooling="mean"), TrainingData(rows, rows), tmp_path / "run")
 
 
 @pytest.mark.parametrize("name", ["minilm", "minilm-lora", "quick", "modernbert-base", "deberta-v3-base", "xlm-roberta-base"])
@@ -52,7 +70,7 @@ def test_shipped_recipes_fit_their_architecture(
         "frozen_layers": min(1, shipped.frozen_layers),
     }
     values = {
-        **{key: getattr(shipped, key) for key in ("learning_rate", "lora", "frozen_embeddings", "label_smoothing")},
+        **{key: getattr(shipped, key) for key in ("learning_rate", "pooling", "lora", "frozen_embeddings", "label_smoothing")},
         **tiny,
     }
     assert train(make_recipe(**values), TrainingData(rows, rows), tmp_path / "run")
@@ -98,7 +116,7 @@ def test_an_adapter_is_small_and_in_half_precision(tiny_model: Path) -> None:
     assert any("classifier" in name for name in tensors)
     lora = load_recipe(str(tiny_model / "recipe.yaml")).lora
     assert lora is not None
-    assert lora.train_also == ["pooler"]
+    assert lora.train_also == ["LayerNorm"]
 
 
 class PowerCutError(Exception):
@@ -158,6 +176,29 @@ def test_a_recipe_that_does_not_fit_the_model_to_go_on_from_is_refused(
         train(make_recipe(lora=None), data, tmp_path / "a", init=str(tiny_model))
     with pytest.raises(UsageError, match="does not fit --init"):
         train(make_recipe(base="minilm", lora={}), data, tmp_path / "b", init=str(tiny_model))
+    with pytest.raises(UsageError, match="with pooling mean; leave --recipe out"):
+        train(make_recipe(lora={}), data, tmp_path / "c", init=str(tiny_model))
+
+
+def test_an_exported_mean_pooled_model_is_not_trained_on(
+    tiny_model: Path, make_recipe: MakeRecipe, rows: Rows, tmp_path: Path
+) -> None:
+    export_hf(tiny_model, tmp_path / "hf")
+    with pytest.raises(UsageError, match="use the model that it was exported from"):
+        train(make_recipe(), TrainingData(rows, rows), tmp_path / "run", init=str(tmp_path / "hf"))
+
+
+def test_a_module_to_train_whole_that_is_not_there_is_a_usage_error(
+    make_recipe: MakeRecipe, rows: Rows, tmp_path: Path
+) -> None:
+    recipe = make_recipe(pooling="mean", lora={"train_also": ["pooler"]})
+    with pytest.raises(UsageError, match=r"lora\.train_also: 'pooler' is no module of base .* with pooling mean"):
+        train(recipe, TrainingData(rows, rows), tmp_path / "run")
+
+
+def test_a_smaller_sample_is_part_of_a_larger_one(make_recipe: MakeRecipe) -> None:
+    small, large = ({row.text for row in load_data(make_recipe(limit=size)).train} for size in (300, 900))
+    assert small < large
 
 
 def test_a_target_that_the_base_does_not_have_is_a_usage_error(make_recipe: MakeRecipe, rows: Rows, tmp_path: Path) -> None:
@@ -230,7 +271,7 @@ def test_two_processes_train_together(make_base: Callable[[str], Path], rows: Ro
         "".join(json.dumps({"text": r.text, "label": r.label, "holder": r.holder}) + "\n" for r in rows), encoding="utf-8"
     )
     recipe = tmp_path / "tiny.yaml"
-    recipe.write_text(f"base: {make_base('bert')}\nepochs: 1\nbatch_size: 4\nmax_length: 32\n", encoding="utf-8")
+    recipe.write_text(f"base: {make_base('bert')}\npooling: mean\nepochs: 1\nbatch_size: 4\nmax_length: 32\n", encoding="utf-8")
     script = Path(__file__).parents[1] / "training" / "train.py"
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
     options = ["--recipe", str(recipe), "--data", str(data), "--validation", str(data), "--output", str(tmp_path / "run")]

@@ -3,7 +3,7 @@
 `olivebranch.json` describes the folder and lists the SHA-256 of every weight file. The weights are one of
 
 * an adapter: `adapter_config.json`, `adapter_model.safetensors` (peft) over a base that is not in the folder;
-* a whole model: `config.json`, `model.safetensors` and the tokenizer, a plain transformers folder;
+* a whole model: `config.json`, `model.safetensors`, the tokenizer (a plain transformers folder, unless pooled by `mean`);
 * a quantised graph: `model.int8.onnx` and the tokenizer, for the engine of that name;
 * a linear model: `linear.safetensors` over embeddings of the base or over tf-idf (`vocabulary.json`);
 
@@ -25,7 +25,7 @@ from torch import Tensor
 from olivebranch.backbones import public_name, refuse_pickles, resolve, sha256
 from olivebranch.errors import OlivebranchError
 from olivebranch.labels import LABELS
-from olivebranch.networks import StanceNetwork, load_classifier, load_tokenizer, new_network
+from olivebranch.networks import Pooling, StanceNetwork, load_classifier, load_tokenizer, new_network
 
 MANIFEST: Final = "olivebranch.json"
 ADAPTER: Final = "adapter_model.safetensors"
@@ -55,6 +55,7 @@ class Manifest(BaseModel):
     base: str | None
     base_sha256: str | None = None
     labels: tuple[str, ...] = LABELS
+    pooling: Pooling = "first"
     max_length: int = 128
     temperature: float = 1.0
     abstain_below: float = 0.0
@@ -68,7 +69,8 @@ class Manifest(BaseModel):
     @property
     def version(self) -> str:
         """Name and content hash, as it stands in every prediction."""
-        content = self.model_dump_json(exclude={"name"}).encode()
+        since_pooling = set() if self.pooling != "first" else {"pooling"}  # models made before it keep their version
+        content = self.model_dump_json(exclude={"name"} | since_pooling).encode()
         return f"{self.name}@{hashlib.sha256(content).hexdigest()[:12]}"
 
     def sealed(self, folder: Path) -> Self:
@@ -147,7 +149,7 @@ def load_network(folder: Path, manifest: Manifest, trainable: bool = False) -> S
         OlivebranchError: weights that do not fit, or a base other than the one that the adapter was trained on.
     """
     try:
-        network = _with_adapter(folder, manifest, trainable) if manifest.kind == "adapter" else _whole(folder)
+        network = _with_adapter(folder, manifest, trainable) if manifest.kind == "adapter" else _whole(folder, manifest)
         if (folder / HOLDER).exists():
             network.holder.load_state_dict({name: value.float() for name, value in load_file(folder / HOLDER).items()})
     except (SafetensorError, RuntimeError, ValueError, KeyError) as error:
@@ -181,7 +183,7 @@ def _with_adapter(folder: Path, manifest: Manifest, trainable: bool) -> StanceNe
     from peft import PeftModel
 
     check_base(folder, manifest)
-    network = new_network(str(manifest.base))
+    network = new_network(str(manifest.base), manifest.pooling)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # a note from transformers to peft
         adapted = PeftModel.from_pretrained(network.classifier, str(folder), is_trainable=trainable)
@@ -189,9 +191,9 @@ def _with_adapter(folder: Path, manifest: Manifest, trainable: bool) -> StanceNe
     return network.float()
 
 
-def _whole(folder: Path) -> StanceNetwork:
+def _whole(folder: Path, manifest: Manifest) -> StanceNetwork:
     classifier = load_classifier(str(folder), dtype=torch.float32)
-    return StanceNetwork(classifier, classifier.config.hidden_size)
+    return StanceNetwork(classifier, classifier.config.hidden_size, manifest.pooling)
 
 
 def _plain_manifest(folder: Path) -> Manifest:
@@ -209,7 +211,8 @@ def _plain_manifest(folder: Path) -> Manifest:
         raise OlivebranchError(
             f"{config_path} has other labels than {', '.join(LABELS)}; name a folder made by olivebranch export"
         )
-    return Manifest(name=folder.resolve().name, kind="whole", base=None).sealed(folder)
+    pooling = config.get("olivebranch_pooling", "first")
+    return Manifest(name=folder.resolve().name, kind="whole", base=None, pooling=pooling).sealed(folder)
 
 
 def _check_file(path: Path, expected: str) -> None:

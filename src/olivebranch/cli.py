@@ -160,16 +160,28 @@ def train(
 @app.command()
 def evaluate(
     data: Annotated[
-        Path, typer.Option("--data", "-d", help="Labelled sentences: .jsonl, .csv or .parquet with text and label.")
-    ],
+        Path | None,
+        typer.Option("--data", "-d", help="Labelled sentences: .jsonl, .csv or .parquet with text and label."),
+    ] = None,
     model: Model = None,
+    challenge: Annotated[
+        bool, typer.Option("--challenge", help="Minimal pairs instead: pass rate per rule (--data: your own .yaml pairs).")
+    ] = False,
     engine: Engine = "auto",
     as_json: Json = False,
-    misread: Annotated[Path | None, typer.Option(help="Write the misread sentences to this .jsonl file.")] = None,
+    misread: Annotated[
+        Path | None, typer.Option(help="Write the misread sentences, or the failed pairs, to this .jsonl file.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
     no_floors: Annotated[bool, typer.Option("--no-floors", help="Leave the majority and tf-idf floors out.")] = False,
 ) -> None:
-    """Measure a model: macro-F1, each class, confusion, calibration, abstention, holders, with 95 % intervals."""
+    """Measure a model: macro-F1, each class, confusion, calibration, abstention, holders, with 95 % intervals.
+
+    With --challenge: the share of minimal pairs that it gets right, rule by rule of the codebook.
+    """
+    from olivebranch import console
+    from olivebranch.challenge import challenge as measure_pairs
+    from olivebranch.challenge import load_challenge
     from olivebranch.evaluation import evaluate as measure
     from olivebranch.evaluation import write_misread
     from olivebranch.statements import read_labelled
@@ -177,18 +189,26 @@ def evaluate(
 
     if misread and misread.exists():
         raise UsageError(f"'{misread}' exists; choose another --misread")
-    rows = read_labelled(data)
-    metrics, wrong = measure(Tagger.load(model, engine), rows, seed, floors=not no_floors)
+    if challenge:
+        if seed or no_floors:
+            raise UsageError("--seed and --no-floors are for labelled sentences; leave them out with --challenge")
+        rules = load_challenge(data)
+        metrics, wrong = measure_pairs(Tagger.load(model, engine), rules)
+    elif data:
+        rows = read_labelled(data)
+        metrics, wrong = measure(Tagger.load(model, engine), rows, seed, floors=not no_floors)
+    else:
+        raise UsageError("name the labelled sentences with --data FILE, or use --challenge")
     if misread:
         write_misread(misread, wrong)
     if as_json:
         typer.echo(json.dumps(metrics, indent=2))
+    elif challenge:
+        console.show_challenge(metrics)
     else:
-        from olivebranch.console import show_metrics
-
-        show_metrics(metrics)
+        console.show_metrics(metrics)
     if misread:
-        _say(f"{len(wrong)} misread sentences -> {misread}")
+        _say(f"{len(wrong)} misread {'pairs' if challenge else 'sentences'} -> {misread}")
 
 
 @app.command()
@@ -260,6 +280,32 @@ def data_agreement(
 
     found = agreement(file)
     typer.echo(json.dumps(found, indent=2)) if as_json else show_agreement(found)
+
+
+@data_app.command("probe")
+def data_probe(file: Annotated[Path, typer.Argument(help="Statements, or a folder of splits.")], as_json: Json = False) -> None:
+    """Try to tell the label without the text: from conflict, register and holder alone, out of fold."""
+    from olivebranch.console import show_probe
+    from olivebranch.inspection import read_all
+    from olivebranch.probes import partial_input
+
+    found = partial_input(read_all(file))
+    typer.echo(json.dumps(found, indent=2)) if as_json else show_probe(found)
+
+
+@data_app.command("suspects")
+def data_suspects(
+    file: Annotated[Path, typer.Argument(help="Statements, or a folder of splits.")], as_json: Json = False
+) -> None:
+    """List likely label errors, the worst first: statements whose label the others deny (confident learning)."""
+    from dataclasses import asdict
+
+    from olivebranch.console import show_suspects
+    from olivebranch.inspection import read_all
+    from olivebranch.probes import suspects
+
+    found = [asdict(row) for row in suspects(read_all(file))]
+    typer.echo(json.dumps(found, indent=2, ensure_ascii=False)) if as_json else show_suspects(found)
 
 
 def _say(message: str) -> None:

@@ -115,6 +115,35 @@ def _show_confidence(metrics: Mapping[str, Any]) -> None:
     _OUT.print(f"holder exactly right on {holder['exact_match']:.1%} of {holder['sentences']} stance sentences")
 
 
+def show_challenge(found: Mapping[str, Any]) -> None:
+    """Pass rate per rule of the behavioural suite."""
+    _OUT.print(f"{found['model']} on {found['all']['pairs']} minimal pairs; a pair passes where both sentences are right")
+    table = Table("rule", "pairs", "passed", "95 % interval", "sentences right", box=None, pad_edge=False)
+    for name, row in [*found["rules"].items(), ("all", found["all"])]:
+        value, interval = _interval(row["passed"])
+        style = "bold" if name == "all" else ""
+        table.add_row(plain(name), str(row["pairs"]), value, interval, f"{row['sentences']:.3f}", style=style)
+    _OUT.print(table)
+
+
+def show_probe(found: Mapping[str, Mapping[str, float]]) -> None:
+    """How far the label can be told without the text."""
+    table = Table("seen", "statements", "accuracy", "majority", "difference", box=None, pad_edge=False)
+    for name, row in found.items():
+        accuracy, majority = row["accuracy"], row["majority"]
+        table.add_row(name, str(row["statements"]), f"{accuracy:.3f}", f"{majority:.3f}", f"{accuracy - majority:+.3f}")
+    _OUT.print(table)
+
+
+def show_suspects(found: Iterable[Mapping[str, Any]]) -> None:
+    """Likely label errors, the worst first."""
+    table = Table("id", "label", "p", "rather", "text", box=None, pad_edge=False)
+    for row in found:
+        table.add_row(row["id"], row["label"], f"{row['quality']:.2f}", row["suggested"], plain(row["text"]))
+    _OUT.print(table)
+    _OUT.print(f"{table.row_count} suspects; read each again, a suspect is not yet an error", style="dim")
+
+
 def show_stats(counts: Mapping[str, Any]) -> None:
     """Counts of a dataset."""
     splits = counts["labels"]

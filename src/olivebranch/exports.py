@@ -20,6 +20,7 @@ from olivebranch.checkpoints import (
     write_manifest,
 )
 from olivebranch.errors import OlivebranchError, UsageError
+from olivebranch.folding import fold_pooling
 from olivebranch.labels import LABELS
 from olivebranch.networks import HOLDER_TAGS, StanceNetwork, load_tokenizer
 
@@ -39,13 +40,17 @@ def export_hf(model: Path, target: Path) -> None:
         raise UsageError(f"'{model}' is a {manifest.kind} model, which has no plain Hugging Face form; export a fine-tuned one")
     with new_folder(target) as folder:
         network = load_network(model, manifest)
+        if network.pooling == "mean":
+            network = fold_pooling(network)
         source = tokenizer_source(model, manifest)
         _fold_temperature(network, manifest.temperature)
         save_network(folder, network, source)
         _save_holder(folder / "holder", network, source)
         if (model / "README.md").exists():
             shutil.copy(model / "README.md", folder)
-        exported = manifest.model_copy(update={"kind": "whole", "base": None, "base_sha256": None, "temperature": 1.0})
+        exported = manifest.model_copy(
+            update={"kind": "whole", "base": None, "base_sha256": None, "temperature": 1.0, "pooling": network.pooling}
+        )
         write_manifest(folder, exported.sealed(folder))
 
 
@@ -84,9 +89,10 @@ def _fold_temperature(network: StanceNetwork, temperature: float) -> None:
 def _save_holder(folder: Path, network: StanceNetwork, source: str) -> None:
     """The encoder again with the holder head, as a token classifier, where the architecture has a plain one."""
     tags = dict(enumerate(HOLDER_TAGS))
-    config: Any = network.classifier.config.__class__(
-        **{**network.classifier.config.to_dict(), "id2label": tags, "label2id": {tag: index for index, tag in tags.items()}}
-    )
+    settings = {**network.classifier.config.to_dict(), "id2label": tags, "label2id": {tag: at for at, tag in tags.items()}}
+    if network.pooling == "folded":
+        settings["num_hidden_layers"] -= 1
+    config: Any = type(network.classifier.config)(**settings)
     model = AutoModelForTokenClassification.from_config(config)  # type: ignore[no-untyped-call]
     prefix = model.base_model_prefix
     encoder = getattr(network.classifier, prefix).state_dict()

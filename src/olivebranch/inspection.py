@@ -67,7 +67,7 @@ def agreement(path: Path, seed: int = 0) -> dict[str, Any]:
     Raw agreement, Cohen's kappa (1960) and Krippendorff's alpha for nominal data (2004); in all, and for each label
     (that label against the rest), register and stream. `holder` is the share of equal holders where both see a stance.
     """
-    rows = [row for part in _read(path).values() for row in part if len(row.annotations) > 1]
+    rows = [row for row in read_all(path) if len(row.annotations) > 1]
     if not rows:
         raise OlivebranchError(f"{path}: no statement has two votes, so there is nothing to compare")
     votes = np.array([[LABEL_TO_ID[vote.label] for vote in row.annotations[:2]] for row in rows])
@@ -79,6 +79,11 @@ def agreement(path: Path, seed: int = 0) -> dict[str, Any]:
     both = [row.annotations[:2] for row in rows if all(vote.label != "none" for vote in row.annotations[:2])]
     same = sum(first.holder == second.holder for first, second in both)
     return {"statements": len(rows), "groups": groups, "holder": {"statements": len(both), "equal": same / max(1, len(both))}}
+
+
+def read_all(path: Path) -> list[Statement]:
+    """The statements of a file, or of all splits of a folder."""
+    return [row for part in _read(path).values() for row in part]
 
 
 def krippendorff_alpha(counts: Counts) -> Floats:

@@ -28,7 +28,7 @@ class Lora:
     """Module names that get an adapter, or `all-linear`."""
     bias: Literal["none", "all", "lora_only"] = "none"
     train_also: list[str] = Field(default_factory=list)
-    """Modules beside the classification head that are trained whole and saved in the adapter (`pooler`, `LayerNorm`)."""
+    """Modules that are trained whole and saved in the adapter, beside the classification head (such as `LayerNorm`)."""
 
 
 @dataclass(frozen=True, config=_STRICT, kw_only=True)
@@ -46,6 +46,8 @@ class Recipe:
     limit: Positive | None = None
     """Train on a random sample of this many statements (for demonstrations and learning curves)."""
 
+    pooling: Literal["first", "mean"] = "first"
+    """Read the label from the first token, or from the mean over all tokens (bases of the BERT and RoBERTa families)."""
     epochs: Annotated[float, Field(gt=0)] = 6
     batch_size: Positive = 32
     learning_rate: Annotated[float, Field(gt=0)] = 1e-4

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from olivebranch.cards import write_card
+from olivebranch.challenge import challenge, load_challenge
 from olivebranch.errors import UsageError
 from olivebranch.evaluation import evaluate
 from olivebranch.recipe import load_recipe
@@ -36,12 +37,14 @@ def train_run(
     recipe = with_seed(load_recipe(recipe_source or _recipe_of(init)), seed)
     folder = output or Path("runs") / f"{recipe.name}-seed{recipe.seed}"
     rows = load_data(recipe, data, validation)
+    rules = load_challenge()
     if not train(recipe, rows, folder, init, resume, progress):
         return None
     tagger = Tagger.load(folder)
     scores = {"validation": evaluate(tagger, rows.validation)[0]}
     if data is None:
         scores["test"] = evaluate(tagger, load_statements("test"))[0]
+        scores["challenge"] = challenge(tagger, rules)[0]
     (folder / "metrics.json").write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
     write_card(folder)
     return folder

@@ -78,7 +78,7 @@ def load_data(recipe: Recipe, data: Path | None = None, validation: Path | None 
         train = read_labelled(data)
         train, chosen = (train, read_labelled(validation)) if validation else _set_aside(train, recipe.seed, data)
     if recipe.limit and recipe.limit < len(train):
-        train = Random(recipe.seed).sample(list(train), recipe.limit)
+        train = Random(recipe.seed).sample(list(train), len(train))[: recipe.limit]  # smaller samples are part of larger ones
     return TrainingData(train, chosen)
 
 
@@ -156,6 +156,7 @@ def _finetune(
         kind="adapter" if is_adapter else "whole",
         base=base if is_adapter else None,
         base_sha256=base_hash(base) if is_adapter else None,
+        pooling=network.pooling,
         max_length=recipe.max_length,
     )
 
@@ -163,16 +164,20 @@ def _finetune(
 def _start(recipe: Recipe, init: str | None) -> tuple[StanceNetwork, PreTrainedTokenizerBase, str]:
     """Network, tokenizer and base: from the base by the recipe, or from a trained model."""
     if init is None:
-        network = new_network(recipe.base)
+        network = new_network(recipe.base, recipe.pooling)
         _freeze(network, recipe)
         return network, load_tokenizer(recipe.base), recipe.base
     folder = model_folder(init)
     manifest = read_manifest(folder)
     if manifest.kind in {"frozen", "tfidf"}:
         raise UsageError(f"--init {init}: a {manifest.kind} model cannot be trained on; use a fine-tuned one")
+    if manifest.pooling == "folded":
+        raise UsageError(f"--init {init}: an exported model cannot be trained on; use the model that it was exported from")
     source = tokenizer_source(folder, manifest)
-    if (manifest.kind == "adapter") != (recipe.lora is not None) or (manifest.base and manifest.base != recipe.base):
+    fits = (manifest.kind == "adapter") == (recipe.lora is not None) and manifest.pooling == recipe.pooling
+    if not fits or (manifest.base and manifest.base != recipe.base):
         kind = f"an adapter over '{manifest.base}'" if manifest.base else "a whole model"
+        kind += f" with pooling {manifest.pooling}"
         raise UsageError(
             f"recipe '{recipe.name}' does not fit --init {init}, which is {kind}; leave --recipe out to use the model's own"
         )
@@ -199,6 +204,11 @@ def _adapted(classifier: Any, recipe: Recipe) -> Any:
 
     lora = recipe.lora
     assert lora is not None
+    parts = {part for name, _ in classifier.named_modules() for part in name.split(".")}
+    for name in set(lora.train_also) - parts:
+        raise UsageError(
+            f"lora.train_also: '{name}' is no module of base '{recipe.base}' with pooling {recipe.pooling}; leave it out"
+        )
     trained_whole = [name for name, _ in classifier.named_modules() if set(name.split(".")) & set(lora.train_also)]
     config = LoraConfig(
         task_type="SEQ_CLS",
