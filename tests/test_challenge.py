@@ -90,6 +90,12 @@ def test_a_broken_suite_is_refused_with_its_place(tmp_path: Path, pairs: object,
     assert complaint in str(error.value)
 
 
+def test_a_folder_of_rules_may_have_a_dot_in_its_name(tmp_path: Path) -> None:
+    (tmp_path / "pairs.v2").mkdir()
+    suite(tmp_path / "pairs.v2", [PAIR])
+    assert [rule.name for rule in load_challenge(tmp_path / "pairs.v2")] == ["denial"]
+
+
 def test_what_is_no_suite_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OlivebranchError, match=r"holds no \.yaml file"):
         load_challenge(tmp_path)

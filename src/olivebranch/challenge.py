@@ -37,7 +37,7 @@ def load_challenge(path: Path | None = None) -> list[Rule]:
     """
     path = path or shared_path("data/challenge")
     files = sorted(path.glob("*.yaml")) if path.is_dir() else [path]
-    if path.suffix not in {"", ".yaml", ".yml"}:
+    if not path.is_dir() and path.suffix not in {".yaml", ".yml"}:
         raise OlivebranchError(f"'{path}' is no .yaml file of pairs; leave --challenge out to measure labelled sentences")
     if not files:
         raise OlivebranchError(f"'{path}' holds no .yaml file; write one for each rule, like those in data/challenge")

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from olivebranch.errors import OlivebranchError
 from olivebranch.labels import LABEL_TO_ID, LABELS
 from olivebranch.records import Statement
 
-FOLDS = 5
+FOLDS: Final = 5
 
 
 def partial_input(rows: Sequence[Statement], seed: int = 0) -> dict[str, dict[str, float]]:
