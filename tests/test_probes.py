@@ -27,7 +27,7 @@ def alternating(conflicts: Sequence[str]) -> list[Statement]:
 def test_the_label_cannot_be_told_without_the_text() -> None:
     found = partial_input([row for split in SPLITS for row in load_statements(split)])
     for row in found.values():
-        assert row["accuracy"] <= row["majority"] + 0.06
+        assert row["accuracy"] <= row["majority"] + 0.05
 
 
 def test_a_conflict_that_gives_the_label_away_is_found() -> None:

@@ -13,11 +13,12 @@ from safetensors.torch import load_file
 from olivebranch.checkpoints import read_manifest
 from olivebranch.engines import load_engine
 from olivebranch.errors import OlivebranchError, UsageError
-from olivebranch.examples import Collator, class_weights, encode
+from olivebranch.examples import Collator, class_weights, encode, prior_shift
 from olivebranch.exports import export_hf
+from olivebranch.labels import Label
 from olivebranch.networks import IGNORE, load_tokenizer, new_network
 from olivebranch.recipe import Recipe, load_recipe
-from olivebranch.records import LabelledText
+from olivebranch.records import Annotation, LabelledText, Statement, Stream
 from olivebranch.runs import train_run
 from olivebranch.tagger import Tagger
 from olivebranch.training import TrainingData, load_data, train
@@ -240,6 +241,34 @@ def test_rare_labels_weigh_more_and_the_mean_weight_is_one(rows: Rows) -> None:
     assert rooted[1] > rooted[0]
     shares = torch.tensor([16.0, 4, 4, 4, 4]) / 32
     assert float((shares * rooted).sum()) == pytest.approx(1)
+
+
+def statement(label: Label, stream: Stream) -> Statement:
+    votes = (Annotation(annotator="writer", label=label, holder=None),)
+    return Statement(
+        id="one",
+        conflict="one",
+        document="one",
+        text="They will talk.",
+        label=label,
+        register="reported",
+        stream=stream,
+        annotations=votes,
+    )
+
+
+def test_labels_are_expected_as_often_as_in_the_natural_stream(make_recipe: MakeRecipe, tmp_path: Path) -> None:
+    rows = [statement("none", "natural")] * 8 + [statement("rejection", "border")] * 16
+    found = {}
+    for prior in ("natural", "training"):
+        recipe = make_recipe(label_prior=prior, epochs=20, learning_rate=1e-2, label_smoothing=0)
+        train(recipe, TrainingData(rows, rows), tmp_path / prior)
+        found[prior] = Tagger.load(tmp_path / prior).tag(["They will talk."])[0].label
+    assert found == {"natural": "none", "training": "rejection"}
+
+
+def test_rows_without_a_stream_shift_no_prior(rows: Rows) -> None:
+    assert torch.equal(prior_shift(rows), torch.zeros(5))
 
 
 def test_only_stances_take_part_in_the_holder_loss(rows: Rows, tiny_base: Path) -> None:

@@ -1,5 +1,6 @@
-"""From statements to what the Trainer is fed: token ids, targets, batches, class weights."""
+"""From statements to what the Trainer is fed: token ids, targets, batches, class weights, the prior of the labels."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -54,3 +55,19 @@ def class_weights(rows: Sequence[LabelledText], power: float) -> torch.Tensor:
     raw = np.array([(counts[label] / len(rows)) ** -power if counts[label] else 0.0 for label in LABELS])
     mean = sum(counts[label] / len(rows) * weight for label, weight in zip(LABELS, raw, strict=True))
     return torch.tensor(raw / mean, dtype=torch.float32)
+
+
+def prior_shift(rows: Sequence[LabelledText]) -> torch.Tensor:
+    """(labels,) log of each label's share in all rows, less the log of its share in the rows of the natural stream.
+
+    Contrast sets hold far more stances than the world does. With this added to the logits in the loss alone, the network
+    learns logits that fit the world's mix (logit adjustment, Menon et al. 2021, arXiv:2007.07314). Zeros where
+    no row carries a stream. Counts have one added, so that a small sample without a rare label does no harm.
+    """
+    natural = [row.label for row in rows if getattr(row, "stream", None) == "natural"]
+    return _log_shares([row.label for row in rows]) - _log_shares(natural) if natural else torch.zeros(len(LABELS))
+
+
+def _log_shares(labels: Sequence[str]) -> torch.Tensor:
+    counts = Counter(labels)
+    return torch.tensor([counts[label] + 1.0 for label in LABELS]).log() - math.log(len(labels) + len(LABELS))

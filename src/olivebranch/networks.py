@@ -42,6 +42,7 @@ class StanceNetwork(nn.Module):
     """
 
     classifier: Any  # a PreTrainedModel, or peft's wrapper of one
+    prior_shift: Tensor
     accepts_loss_kwargs = False  # the loss is a mean already; Trainer must not scale it by the number of processes
 
     def __init__(self, classifier: Any, hidden_size: int, pooling: Pooling = "first") -> None:
@@ -55,6 +56,7 @@ class StanceNetwork(nn.Module):
         self.holder_weight = 0.0
         self.label_smoothing = 0.0
         self.register_buffer("class_weights", None, persistent=False)
+        self.register_buffer("prior_shift", torch.zeros(len(ID_TO_LABEL)), persistent=False)
 
     def forward(self, labels: Tensor | None = None, tags: Tensor | None = None, **inputs: Tensor) -> dict[str, Tensor]:
         """See the class."""
@@ -80,7 +82,7 @@ class StanceNetwork(nn.Module):
 
     def _loss(self, output: dict[str, Tensor], labels: Tensor, tags: Tensor | None) -> Tensor:
         loss = nn.functional.cross_entropy(
-            output["logits"].float(),
+            output["logits"].float() + self.prior_shift,
             labels,
             weight=cast(Tensor | None, self.class_weights),
             label_smoothing=self.label_smoothing,

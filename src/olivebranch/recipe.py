@@ -55,7 +55,10 @@ class Recipe:
     warmup: Share = 0.1
     """Share of the steps in which the learning rate rises."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
-    class_weight_power: Share = 0.5
+    label_prior: Literal["natural", "training"] = "natural"
+    """How often each label is expected in the texts that are read: as in the statements of the natural stream, which
+    follow the world's mix, or as in all training statements. Rows without a stream have only the second."""
+    class_weight_power: Share = 0.0
     """Loss weight of a class: (its share of the training data) to the power of minus this; 0 weighs all alike, 1 balances."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.05
     holder_weight: Annotated[float, Field(ge=0)] = 0.5

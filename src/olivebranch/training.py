@@ -40,7 +40,7 @@ from olivebranch.checkpoints import (
 )
 from olivebranch.engines import load_engine
 from olivebranch.errors import OlivebranchError, UsageError
-from olivebranch.examples import Collator, class_weights, encode
+from olivebranch.examples import Collator, class_weights, encode, prior_shift
 from olivebranch.floors import fit_linear
 from olivebranch.labels import LABEL_TO_ID, LABELS
 from olivebranch.networks import StanceNetwork, load_tokenizer, new_network
@@ -130,6 +130,8 @@ def _finetune(
     network.holder_weight = recipe.holder_weight
     network.label_smoothing = recipe.label_smoothing
     network.class_weights = class_weights(data.train, recipe.class_weight_power)
+    if recipe.label_prior == "natural":
+        network.prior_shift = prior_shift(data.train)
     try:
         arguments = _arguments(recipe, folder)
     except (ValueError, ImportError) as error:
