@@ -112,6 +112,9 @@ def test_another_run_is_not_taken_for_the_one_to_resume(
             tag_corpus([str(corpus)], tmp_path / "out.jsonl", tagger, Options())
     with pytest.raises(UsageError, match="other inputs, options or another model"):
         tag_corpus([str(corpus)], tmp_path / "out.jsonl", tagger, Options(split=False), resume=True)
+    with monkeypatch.context() as patch, pytest.raises(UsageError, match="other inputs, options or another model"):
+        patch.setattr(tagger, "abstain_below", 0.99)
+        tag_corpus([str(corpus)], tmp_path / "out.jsonl", tagger, Options(), resume=True)
     tag_corpus([str(corpus)], tmp_path / "out.jsonl", tagger, Options(split=False), overwrite=True)
     assert len(read(tmp_path / "out.jsonl")) == 10
 

@@ -67,6 +67,7 @@ def test_data_commands_read_the_projects_statements(cli: Cli) -> None:
         (["predict", "{report}", "-o", "out.xlsx"], 2, "unknown format"),
         (["predict", "{report}", "--resume"], 2, "need an --output"),
         (["predict", "{report}", "--engine", "jax"], 2, "engine 'jax' is unknown"),
+        (["predict", "{report}", "--max-error", "0.001"], 2, "cannot promise an error of 0.001; ask for"),
         (["predict", "{rows}", "--text-column", "body"], 2, "no column 'body'; its columns are text, label"),
         (["predict", "{rows}", "--id-column", "nr"], 2, "no column 'nr'"),
         (["evaluate", "--data", "{rows}"], 1, "label: 'maybe' is not allowed; use one of 'none'"),

@@ -37,6 +37,22 @@ def test_the_released_model_reads_plain_cases(released: Tagger) -> None:
     assert [(prediction.label, prediction.holder) for prediction in found] == list(cases.values())
 
 
+def test_a_smaller_error_is_promised_by_abstaining_more(released: Tagger) -> None:
+    strict, lax = Tagger.load(max_error=0.03), Tagger.load(max_error=0.15)
+    assert strict.abstain_below > released.abstain_below > lax.abstain_below
+    asked = [sum(found.abstained for found in tagger.tag_document(REPORT)) for tagger in (strict, released, lax)]
+    assert asked == sorted(asked, reverse=True)
+    assert asked[0] > asked[-1]
+
+
+@pytest.mark.parametrize(
+    ("max_error", "complaint"), [(0.001, "cannot promise an error of 0.001; ask for 0.0"), (1.5, "use a share between 0 and 1")]
+)
+def test_an_error_that_cannot_be_promised_is_refused(max_error: float, complaint: str) -> None:
+    with pytest.raises(UsageError, match=complaint):
+        Tagger.load(max_error=max_error)
+
+
 def test_offsets_of_a_document_point_at_its_sentences_and_holders(released: Tagger) -> None:
     predictions = released.tag_document(REPORT)
     assert len(predictions) > 20

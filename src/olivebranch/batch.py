@@ -203,7 +203,8 @@ def _plan(sources: Sequence[Source], tagger: Tagger, options: Options) -> str:
     files = [
         [source.path, source.size, Path(source.path).stat().st_mtime_ns if source.path != STDIN else 0] for source in sources
     ]
-    return json.dumps({"inputs": files, "model": tagger.version, "options": asdict(options)}, indent=1)
+    model = {"model": tagger.version, "abstain_below": tagger.abstain_below}
+    return json.dumps({"inputs": files, **model, "options": asdict(options)}, indent=1)
 
 
 def _outside(sources: Sequence[Source], output: Path) -> list[Source]:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from olivebranch.backbones import public_name
+from olivebranch.calibration import abstention_threshold
 from olivebranch.checkpoints import Manifest, read_manifest
 from olivebranch.errors import OlivebranchError
 from olivebranch.labels import QUESTIONS
@@ -14,6 +15,7 @@ from olivebranch.recipe import load_recipe
 
 OPEN: Final = "<!-- scores: written by make cards -->"
 CLOSE: Final = "<!-- /scores -->"
+PROMISES: Final = (0.02, 0.05, 0.1, 0.15)
 NAMES: Final = {"validation": "validation split", "test": "test split", "real_dev": "real sentences (dev)"}
 
 
@@ -43,6 +45,7 @@ def write_card(folder: Path) -> None:
         "environment": _json(folder / "environment.json"),
         "metrics": {name: metrics[name] for name in NAMES if name in metrics},
         "challenge": metrics.get("challenge"),
+        "promises": [(error, found) for error in PROMISES if (found := abstention_threshold(manifest.risk_bounds, error))],
         "names": NAMES,
         "questions": QUESTIONS,
         "folder": folder.name,

@@ -58,10 +58,9 @@ class Manifest(BaseModel):
     pooling: Pooling = "first"
     max_length: int = 128
     temperature: float = 1.0
-    abstain_below: float = 0.0
-    """Calibrated confidence under which a sentence goes to the review queue."""
-    abstain_error: float | None = None
-    """Bound on the error rate of the other sentences: it held on validation with 95 % confidence."""
+    risk_bounds: tuple[tuple[float, float], ...] = ()
+    """Pairs of a calibrated confidence and the share of the sentences at or above it that is wrong at most (on
+    validation, with 95 % confidence), the highest confidence first."""
     data_sha256: str | None = None
     files: dict[str, str] = {}
     """File name -> SHA-256."""

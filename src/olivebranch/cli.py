@@ -34,6 +34,10 @@ Model = Annotated[
     str | None, typer.Option("--model", "-m", help="Model folder, or name of a released model.", show_default="the release")
 ]
 Engine = Annotated[str, typer.Option(help="auto, torch or onnx.")]
+MaxError = Annotated[
+    float | None,
+    typer.Option(min=0, max=1, help="Abstain so that at most this share of the other sentences is wrong.", show_default="0.1"),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
 
@@ -101,6 +105,7 @@ def predict(
     ] = False,
     model: Model = None,
     engine: Engine = "auto",
+    max_error: MaxError = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")] = False,
 ) -> None:
@@ -118,7 +123,7 @@ def predict(
     options = Options(text_column=text_column, id_column=id_column, split=not no_split)
     if output is None and (resume or overwrite):
         raise UsageError("--resume and --overwrite need an --output file")
-    tagger = Tagger.load(model, engine)
+    tagger = Tagger.load(model, engine, max_error)
     if output is None:
         _print_stream(tag_stream(inputs, tagger, options))
         return
@@ -168,6 +173,7 @@ def evaluate(
         bool, typer.Option("--challenge", help="Minimal pairs instead: pass rate per rule (--data: your own .yaml pairs).")
     ] = False,
     engine: Engine = "auto",
+    max_error: MaxError = None,
     as_json: Json = False,
     misread: Annotated[
         Path | None, typer.Option(help="Write the misread sentences, or the failed pairs, to this .jsonl file.")
@@ -196,7 +202,7 @@ def evaluate(
         metrics, wrong = measure_pairs(Tagger.load(model, engine), rules)
     elif data:
         rows = read_labelled(data)
-        metrics, wrong = measure(Tagger.load(model, engine), rows, seed, floors=not no_floors)
+        metrics, wrong = measure(Tagger.load(model, engine, max_error), rows, seed, floors=not no_floors)
     else:
         raise UsageError("name the labelled sentences with --data FILE, or use --challenge")
     if misread:

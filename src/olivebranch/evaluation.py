@@ -57,7 +57,7 @@ def evaluate(tagger: Tagger, rows: Sequence[LabelledText], seed: int = 0, floors
             "after": _calibration(probs, gold),
             "reliability": reliability(probs, gold),
         },
-        "abstention": _abstention(tagger.manifest.abstain_below, abstained, predicted, gold),
+        "abstention": _abstention(tagger.abstain_below, abstained, predicted, gold),
         "risk_coverage": risk_coverage(probs, gold),
         "holder": _holder_scores(rows, reading.holders, predicted),
     }

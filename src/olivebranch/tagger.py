@@ -1,5 +1,6 @@
 """`Tagger`: text in, predictions out."""
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
@@ -8,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olivebranch import sentences as segmentation
-from olivebranch.calibration import probabilities
+from olivebranch.calibration import MAX_ERROR, abstention_threshold, probabilities
 from olivebranch.checkpoints import Manifest, read_manifest
 from olivebranch.engines import Engine, Reading, load_engine
-from olivebranch.errors import OlivebranchError
+from olivebranch.errors import OlivebranchError, UsageError
 from olivebranch.holder import HolderSpan
 from olivebranch.labels import LABELS
 from olivebranch.records import Prediction
@@ -37,21 +38,26 @@ class Tagger:
     'rejection'
     """
 
-    def __init__(self, engine: Engine, manifest: Manifest) -> None:
+    def __init__(self, engine: Engine, manifest: Manifest, max_error: float | None = None) -> None:
         self._engine = engine
         self.manifest = manifest
+        self.abstain_below = _threshold(manifest, max_error)
 
     @classmethod
-    def load(cls, model: str | Path | None = None, engine: str = "auto") -> Self:
+    def load(cls, model: str | Path | None = None, engine: str = "auto", max_error: float | None = None) -> Self:
         """Load a model folder, a released model by name, or with no argument the default release. Opens no network.
+
+        Args:
+            max_error: abstain so that at most this share of the other sentences is wrong; it held on validation with
+                95 % confidence. Without it 0.1, or as near to it as the model comes.
 
         Raises:
             OlivebranchError: the folder is missing, incomplete, altered, or holds a pickle.
-            UsageError: an unknown engine.
+            UsageError: an unknown engine, or a `max_error` that this model cannot promise.
         """
         folder = model_folder(model)
         manifest = read_manifest(folder)
-        return cls(load_engine(engine, folder, manifest), manifest)
+        return cls(load_engine(engine, folder, manifest), manifest, max_error)
 
     @property
     def version(self) -> str:
@@ -84,7 +90,7 @@ class Tagger:
     def score(self, reading: Reading) -> tuple[NDArray[np.floating], NDArray[np.integer], NDArray[np.bool_]]:
         """Calibrated probabilities (n, labels), class indices (n,), and which are abstained on (n,)."""
         probs = probabilities(reading.logits, self.manifest.temperature)
-        return probs, probs.argmax(axis=1), probs.max(axis=1) < self.manifest.abstain_below
+        return probs, probs.argmax(axis=1), probs.max(axis=1) < self.abstain_below
 
     def _predictions(self, sentences: Sequence[str], places: list[tuple[int, int]]) -> Iterator[Prediction]:
         reading = self.read(sentences)
@@ -101,6 +107,25 @@ class Tagger:
                 abstained=bool(abstained[row]),
                 **_holder_fields(sentence, offset, reading.holders[row] if classes[row] else None),
             )
+
+
+def _threshold(manifest: Manifest, max_error: float | None) -> float:
+    """The confidence under which a sentence goes to the review queue."""
+    bounds = manifest.risk_bounds
+    if max_error is None:
+        found = abstention_threshold(bounds, MAX_ERROR)
+        return found if found is not None else min(bounds, key=lambda pair: pair[1], default=(0.0, 1.0))[0]
+    if not 0 < max_error < 1:
+        raise UsageError(f"max error {max_error} is not allowed; use a share between 0 and 1, such as 0.1")
+    if not bounds:
+        raise UsageError(
+            f"model '{manifest.name}' knows no error rates; use one that olivebranch trained, or leave the max error out"
+        )
+    threshold = abstention_threshold(bounds, max_error)
+    if threshold is None:
+        least = math.ceil(bounds[0][1] * 1000) / 1000
+        raise UsageError(f"model '{manifest.name}' cannot promise an error of {max_error:g}; ask for {least:g} or more")
+    return threshold
 
 
 def _holder_fields(sentence: str, offset: int, span: HolderSpan | None) -> dict[str, Any]:

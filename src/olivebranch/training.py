@@ -27,7 +27,7 @@ from transformers import (
     set_seed,
 )
 
-from olivebranch.calibration import abstention_threshold, fit_temperature, probabilities
+from olivebranch.calibration import fit_temperature, probabilities, risk_bounds
 from olivebranch.checkpoints import (
     MANIFEST,
     Manifest,
@@ -49,8 +49,6 @@ from olivebranch.records import LabelledText
 from olivebranch.statements import fingerprint, load_statements, read_labelled
 from olivebranch.tagger import model_folder
 
-MAX_ERROR: Final = 0.1
-"""Error rate, among the sentences that are not abstained on, that the released threshold promises on validation."""
 VALIDATION_SHARE: Final = 0.2
 CHECKPOINTS: Final = "checkpoints"
 RUN: Final = "run.json"
@@ -286,8 +284,8 @@ def _calibrated(manifest: Manifest, rows: Sequence[LabelledText], folder: Path) 
     logits = load_engine("auto", folder, manifest).read([row.text for row in rows]).logits
     labels = np.array([LABEL_TO_ID[row.label] for row in rows])
     temperature = fit_temperature(logits, labels)
-    threshold, bound = abstention_threshold(probabilities(logits, temperature), labels, MAX_ERROR)
-    return manifest.model_copy(update={"temperature": temperature, "abstain_below": threshold, "abstain_error": bound})
+    bounds = tuple(risk_bounds(probabilities(logits, temperature), labels))
+    return manifest.model_copy(update={"temperature": temperature, "risk_bounds": bounds})
 
 
 def _set_aside(rows: Sequence[LabelledText], seed: int, path: Path) -> tuple[list[LabelledText], list[LabelledText]]:
