@@ -57,3 +57,10 @@ def test_punctuation_alone_is_nobody() -> None:
 @pytest.mark.parametrize(("part", "start"), [("Varna", 24), ("Varnans", 41), ("arna", 25)])
 def test_whole_words_are_preferred(part: str, start: int) -> None:
     assert find_words(TEXT, part) == start
+
+
+@pytest.mark.parametrize(("text", "token"), [("Protests across the U.S. go on.", (22, 23)), ("U.S. urges talks.", (0, 3))])
+def test_an_abbreviation_is_taken_with_all_its_dots(text: str, token: tuple[int, int]) -> None:
+    span = best_span(text, certain([BEGIN]), [token])
+    assert span is not None
+    assert text[span.start : span.end] == "U.S."

@@ -1,5 +1,6 @@
 """From a score for each token to the words that name the holder."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -8,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 OUTSIDE, BEGIN, INSIDE = range(3)
+_ABBREVIATION = re.compile(r"\b(?:[A-Za-z]\.){2,}")
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ def best_span(sentence: str, probs: NDArray[np.floating], offsets: Sequence[tupl
         start, end = _without_punctuation(sentence, offsets[tokens[0]][0], offsets[tokens[-1]][1])
         if start == end:
             continue
-        start, end = _whole_words(sentence, start, end)
+        start, end = _whole_abbreviations(sentence, *_whole_words(sentence, start, end))
         spans.append(HolderSpan(start, end, float(1 - probs[tokens, OUTSIDE].mean())))
     return max(spans, key=lambda span: span.confidence, default=None)
 
@@ -85,4 +87,12 @@ def _whole_words(text: str, start: int, end: int) -> tuple[int, int]:
         start -= 1
     while end < len(text) and text[end].isalnum() and text[end - 1].isalnum():
         end += 1
+    return start, end
+
+
+def _whole_abbreviations(text: str, start: int, end: int) -> tuple[int, int]:
+    """A span that touches "U.S." takes all of it, the last dot too."""
+    for found in _ABBREVIATION.finditer(text):
+        if found.start() < end and start < found.end():
+            start, end = min(start, found.start()), max(end, found.end())
     return start, end
