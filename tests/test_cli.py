@@ -45,8 +45,9 @@ def test_predict_evaluate_report_and_export_run_end_to_end(
     assert code == 0
     assert 0 <= json.loads(out)["macro_f1"]["value"] <= 1
     assert (tmp_path / "misread.jsonl").exists()
-    code, out, _ = cli("evaluate", "--data", gold, "-m", tiny_model)
+    code, out, _ = cli("evaluate", "--data", gold, "-m", tiny_model, "--by", "label")
     assert "macro-F1" in out
+    assert "apart" in out
     assert "majority" in out
     assert cli("export", "-m", tiny_model, "--hf", tmp_path / "hf")[0] == 0
     assert (tmp_path / "hf" / "model.safetensors").exists()

@@ -62,3 +62,16 @@ def test_keeping_only_the_sure_ones_lowers_the_error_of_a_calibrated_model() -> 
 def test_misread_sentences_are_written_as_json_lines(tmp_path: Path) -> None:
     write_misread(tmp_path / "m.jsonl", [{"text": "é", "label": "none"}])
     assert json.loads((tmp_path / "m.jsonl").read_text(encoding="utf-8")) == {"text": "é", "label": "none"}
+
+
+def test_groups_are_scored_apart_on_the_labels_that_they_have(tagger: Tagger, rows: list[LabelledText]) -> None:
+    groups = ["silent" if row.label == "none" else "speaking" for row in rows]
+    metrics, _ = evaluate(tagger, rows, floors=False, by={"kind": groups})
+    found = metrics["by"]["kind"]
+    assert list(found) == ["speaking", "silent"]
+    assert [found[name]["labels"] for name in found] == [4, 1]
+    assert found["silent"]["error"] == pytest.approx(1 - metrics["per_class"]["none"]["recall"])
+    errors = sum(row["error"] * row["sentences"] for row in found.values())
+    assert errors / len(rows) == pytest.approx(1 - metrics["accuracy"]["value"])
+    for row in found.values():
+        assert row["macro_f1"]["low"] <= row["macro_f1"]["value"] <= row["macro_f1"]["high"]

@@ -1,11 +1,12 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from olivebranch.errors import OlivebranchError
+from olivebranch.errors import OlivebranchError, UsageError
 from olivebranch.inspection import agreement, check, cohen_kappa, krippendorff_alpha, stats
 from olivebranch.labels import LABELS
 from olivebranch.records import REGISTERS
@@ -15,6 +16,7 @@ from olivebranch.statements import (
     SPLITS,
     fingerprint,
     load_statements,
+    read_groups,
     read_labelled,
     read_statements,
     write_statements,
@@ -132,3 +134,19 @@ def test_check_finds_a_document_in_two_splits_and_a_near_duplicate(tmp_path: Pat
     (tmp_path / "test.jsonl").write_text(lines.replace(rows[0].document, "another-document") + "\n")
     with pytest.raises(OlivebranchError, match="near-duplicates"):
         check(tmp_path)
+
+
+def test_rows_are_grouped_by_a_column_or_by_their_length(write_rows: Callable[..., Path]) -> None:
+    path = write_rows(
+        [{"text": "no " * words, "label": "none", "paper": paper} for words, paper in ((3, "A"), (12, None), (60, "A"))]
+    )
+    assert read_groups(path, "paper") == ["A", "", "A"]
+    assert read_groups(path, "words") == ["1-9 words", "10-19 words", "40 words or more"]
+    with pytest.raises(UsageError, match="no column 'journal'; its columns are text, label, paper, or use words"):
+        read_groups(path, "journal")
+
+
+def test_a_column_of_names_is_no_grouping(write_rows: Callable[..., Path]) -> None:
+    path = write_rows([{"text": "no", "label": "none", "id": str(number)} for number in range(201)])
+    with pytest.raises(UsageError, match="column 'id' has 201 values, and 200 is the most"):
+        read_groups(path, "id")

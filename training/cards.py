@@ -11,14 +11,14 @@ from pathlib import Path
 from olivebranch.cards import write_card, write_models_table, write_readme_table
 from olivebranch.evaluation import evaluate
 from olivebranch.resources import shared_folder
-from olivebranch.statements import read_labelled
+from olivebranch.statements import read_groups, read_labelled
 from olivebranch.tagger import Tagger
 
 
 def main() -> None:
     """Regenerate every card."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--real", type=Path, help="labelled real sentences, which stay outside the project")
+    parser.add_argument("--real", type=Path, help="labelled real sentences with their source, which stay outside the project")
     real = parser.parse_args().real
     models = shared_folder() / "models"
     for manifest in sorted(models.glob("*/olivebranch.json")):
@@ -33,7 +33,8 @@ def measure(folder: Path, real: Path) -> None:
     """Put the scores on real sentences into the model's metrics."""
     path = folder / "metrics.json"
     metrics = json.loads(path.read_text(encoding="utf-8"))
-    metrics["real_dev"] = evaluate(Tagger.load(folder), read_labelled(real))[0]
+    groups = {"source": read_groups(real, "source"), "length": read_groups(real, "words")}
+    metrics["real_dev"] = evaluate(Tagger.load(folder), read_labelled(real), by=groups)[0]
     path.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
 
 

@@ -172,6 +172,9 @@ def evaluate(
     challenge: Annotated[
         bool, typer.Option("--challenge", help="Minimal pairs instead: pass rate per rule (--data: your own .yaml pairs).")
     ] = False,
+    by: Annotated[
+        str | None, typer.Option(help="Score each value of this column apart (source, register, ...), or `words`: by length.")
+    ] = None,
     engine: Engine = "auto",
     max_error: MaxError = None,
     as_json: Json = False,
@@ -190,19 +193,19 @@ def evaluate(
     from olivebranch.challenge import load_challenge
     from olivebranch.evaluation import evaluate as measure
     from olivebranch.evaluation import write_misread
-    from olivebranch.statements import read_labelled
+    from olivebranch.statements import read_groups, read_labelled
     from olivebranch.tagger import Tagger
 
     if misread and misread.exists():
         raise UsageError(f"'{misread}' exists; choose another --misread")
     if challenge:
-        if seed or no_floors:
-            raise UsageError("--seed and --no-floors are for labelled sentences; leave them out with --challenge")
+        if seed or no_floors or by:
+            raise UsageError("--seed, --by and --no-floors are for labelled sentences; leave them out with --challenge")
         rules = load_challenge(data)
         metrics, wrong = measure_pairs(Tagger.load(model, engine), rules)
     elif data:
-        rows = read_labelled(data)
-        metrics, wrong = measure(Tagger.load(model, engine, max_error), rows, seed, floors=not no_floors)
+        rows, groups = read_labelled(data), {by: read_groups(data, by)} if by else None
+        metrics, wrong = measure(Tagger.load(model, engine, max_error), rows, seed, floors=not no_floors, by=groups)
     else:
         raise UsageError("name the labelled sentences with --data FILE, or use --challenge")
     if misread:

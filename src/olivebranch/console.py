@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
@@ -88,6 +89,17 @@ def show_metrics(metrics: Mapping[str, Any]) -> None:
     _OUT.print(classes)
     _show_confusion(metrics["confusion"])
     _show_confidence(metrics)
+    for name, groups in metrics.get("by", {}).items():
+        _show_groups(name, groups)
+
+
+def _show_groups(name: str, groups: Mapping[str, Any]) -> None:
+    table = Table(escape(name), "sentences", "labels", "error", "macro-F1", "95 % interval", box=None, pad_edge=False)
+    for group, row in groups.items():
+        value, interval = _interval(row["macro_f1"])
+        table.add_row(plain(group), str(row["sentences"]), str(row["labels"]), f"{row['error']:.3f}", value, interval)
+    _OUT.print("\napart; macro-F1 over the labels that each group has")
+    _OUT.print(table)
 
 
 def _show_confusion(confusion: Mapping[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """A training run from a recipe's name to a finished folder: fit, measure, write the card."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from olivebranch.cards import write_card
@@ -8,7 +9,8 @@ from olivebranch.challenge import challenge, load_challenge
 from olivebranch.errors import UsageError
 from olivebranch.evaluation import evaluate
 from olivebranch.recipe import load_recipe
-from olivebranch.statements import load_statements
+from olivebranch.records import Statement
+from olivebranch.statements import length_group, load_statements
 from olivebranch.tagger import Tagger, model_folder
 from olivebranch.training import Progress, load_data, train, with_seed
 
@@ -43,7 +45,8 @@ def train_run(
     tagger = Tagger.load(folder)
     scores = {"validation": evaluate(tagger, rows.validation)[0]}
     if data is None:
-        scores["test"] = evaluate(tagger, load_statements("test"))[0]
+        test = load_statements("test")
+        scores["test"] = evaluate(tagger, test, by=_groupings(test))[0]
         scores["challenge"] = challenge(tagger, rules)[0]
     (folder / "metrics.json").write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
     write_card(folder)
@@ -52,3 +55,12 @@ def train_run(
 
 def _recipe_of(init: str | None) -> str:
     return str(model_folder(init) / "recipe.yaml") if init else DEFAULT_RECIPE
+
+
+def _groupings(rows: Sequence[Statement]) -> dict[str, list[str]]:
+    trained = {row.conflict for row in load_statements("train")}
+    return {
+        "register": [row.register for row in rows],
+        "length": [length_group(row.text) for row in rows],
+        "conflict": ["also in training" if row.conflict in trained else "held out" for row in rows],
+    }

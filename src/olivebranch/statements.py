@@ -7,12 +7,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final, TypeVar
 
-from olivebranch.errors import OlivebranchError
+from olivebranch.errors import OlivebranchError, UsageError
 from olivebranch.records import LabelledText, Statement, validate
 from olivebranch.resources import shared_path
 from olivebranch.tables import read_rows
 
 SPLITS: Final = ("train", "validation", "test")
+MOST_GROUPS: Final = 200
+LENGTHS: Final = {9: "1-9 words", 19: "10-19 words", 39: "20-39 words"}
 FIELDS: Final = ("id", "text", "label", "holder", "conflict", "document", "register", "stream", "annotations")
 
 Labelled = TypeVar("Labelled", bound=LabelledText)
@@ -44,6 +46,29 @@ def read_labelled(path: str | Path) -> list[LabelledText]:
         OlivebranchError: names the row, the field, the value and what is allowed; or the file is empty.
     """
     return _read(path, LabelledText)
+
+
+def read_groups(path: str | Path, column: str) -> list[str]:
+    """For each row of a labelled file, in order, the value of a column; `words` is how long its text is.
+
+    Raises:
+        UsageError: no such column, or it has too many values to group by.
+    """
+    rows = [row for _, row in read_rows(path)]
+    if column == "words":
+        return [length_group(row["text"]) for row in rows]
+    if column not in rows[0]:
+        raise UsageError(f"{path} has no column '{column}'; its columns are {', '.join(rows[0])}, or use words")
+    values = ["" if row.get(column) is None else str(row[column]) for row in rows]
+    if len(set(values)) > MOST_GROUPS:
+        raise UsageError(f"column '{column}' has {len(set(values))} values, and {MOST_GROUPS} is the most; group by another")
+    return values
+
+
+def length_group(text: str) -> str:
+    """How long a sentence is, in four steps."""
+    words = len(text.split())
+    return next((name for most, name in LENGTHS.items() if words <= most), f"{max(LENGTHS) + 1} words or more")
 
 
 def write_statements(path: Path, statements: Iterable[Statement]) -> None:

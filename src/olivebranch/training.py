@@ -87,6 +87,7 @@ def train(
     init: str | None = None,
     resume: bool = False,
     progress: Progress = lambda done, note: None,
+    callbacks: Sequence[TrainerCallback] = (),
 ) -> bool:
     """Fit a recipe and write the run folder: model, calibration, resolved recipe, environment, data hash.
 
@@ -95,6 +96,7 @@ def train(
     Args:
         init: go on from this model folder, or released model by name, instead of from the base.
         resume: go on from the last checkpoint in `folder`.
+        callbacks: what else transformers' Trainer shall call.
 
     Raises:
         UsageError: the folder is taken, there is nothing to resume, or the recipe does not fit `init`.
@@ -106,7 +108,7 @@ def train(
     if first:
         _prepare_folder(folder, resume, {"recipe": dump_recipe(recipe), "data": fingerprint(data.train), "init": init})
     if recipe.method == "finetune":
-        manifest = _finetune(recipe, data, folder, init, resume, progress)
+        manifest = _finetune(recipe, data, folder, init, resume, [_Tell(progress), *callbacks])
     else:
         manifest = fit_linear(recipe, data.train, folder) if first else None
     if manifest is None:
@@ -121,7 +123,12 @@ def train(
 
 
 def _finetune(
-    recipe: Recipe, data: TrainingData, folder: Path, init: str | None, resume: bool, progress: Progress
+    recipe: Recipe,
+    data: TrainingData,
+    folder: Path,
+    init: str | None,
+    resume: bool,
+    callbacks: Sequence[TrainerCallback],
 ) -> Manifest | None:
     set_seed(recipe.seed)
     network, tokenizer, base = _start(recipe, init)
@@ -142,7 +149,7 @@ def _finetune(
         data_collator=Collator(tokenizer),
         compute_metrics=_macro_f1,
         preprocess_logits_for_metrics=lambda outputs, _: outputs[0],
-        callbacks=[EarlyStoppingCallback(early_stopping_patience=recipe.patience), _Tell(progress)],
+        callbacks=[EarlyStoppingCallback(early_stopping_patience=recipe.patience), *callbacks],
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=_last_checkpoint(folder) if resume else None)

@@ -1,0 +1,124 @@
+"""The scripts in `training/` that hold more than a call."""
+
+import shutil
+import sys
+from collections.abc import Callable
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from olivebranch.errors import UsageError
+from olivebranch.recipe import Recipe, load_recipe
+from olivebranch.records import LabelledText
+from olivebranch.training import TrainingData
+
+MakeRecipe = Callable[..., Recipe]
+TRAINING = Path(__file__).parents[1] / "training"
+
+
+def script(name: str, data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """A script as a module, which finds these rows instead of the project's statements."""
+    spec = spec_from_file_location(f"training_{name}", TRAINING / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "load_data", lambda *_: data, raising=False)
+    return module
+
+
+@pytest.fixture
+def data(rows: list[LabelledText]) -> TrainingData:
+    return TrainingData(rows, rows)
+
+
+def test_a_sweep_goes_on_where_it_was_stopped(
+    make_recipe: MakeRecipe, data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = script("sweep", data, monkeypatch)
+    start = make_recipe(lora={"rank": 2})
+    space = {"learning_rate": {"low": 1e-3, "high": 1e-2, "log": True}, "lora.rank": [2, 4], "epochs": {"low": 1, "high": 2}}
+    assert len(sweep.search(start, space, 2, tmp_path).trials) == 2
+    study = sweep.search(start, space, 3, tmp_path)
+    assert len(study.trials) == 3
+    best = load_recipe(str(tmp_path / "best.yaml"))
+    assert best.lora is not None
+    assert (best.lora.rank, best.learning_rate) == (study.best_params["lora.rank"], study.best_params["learning_rate"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.yaml", "study.log"]
+
+
+def test_a_trial_that_was_interrupted_is_tried_again(
+    make_recipe: MakeRecipe, data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = script("sweep", data, monkeypatch)
+    space = {"learning_rate": {"low": 1e-3, "high": 1e-2}}
+
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(sweep, "train", stop)
+        sweep.search(make_recipe(), space, 1, tmp_path)
+    study = sweep.search(make_recipe(), space, 1, tmp_path)
+    assert [trial.state.name for trial in study.trials] == ["FAIL", "COMPLETE"]
+    assert study.trials[0].params == study.trials[1].params
+
+
+@pytest.mark.parametrize(
+    ("space", "complaint"),
+    [("learning_rate: 3", "learning_rate: 3 is no list"), ("[1]", "names no settings"), ("a: {low: 1}", "no low and high")],
+)
+def test_a_search_space_that_is_none_is_refused(
+    space: str, complaint: str, data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "space.yaml").write_text(space, encoding="utf-8")
+    with pytest.raises(UsageError, match=complaint):
+        script("sweep", data, monkeypatch).read_space(tmp_path / "space.yaml")
+
+
+def test_a_setting_that_no_recipe_has_is_refused(
+    make_recipe: MakeRecipe, data: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UsageError, match="did you mean 'learning_rate'"):
+        script("sweep", data, monkeypatch).with_settings(make_recipe(), {"learningrate": 1}, "x")
+
+
+def test_the_shipped_search_space_fits_its_recipe(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep = script("sweep", data, monkeypatch)
+    space = sweep.read_space(TRAINING / "sweeps" / "minilm.yaml")
+    lowest = {name: values[0] if isinstance(values, list) else values["low"] for name, values in space.items()}
+    assert sweep.with_settings(load_recipe("minilm"), lowest, "lowest").epochs == 3
+
+
+def test_a_point_of_the_learning_curve_is_measured_once(
+    make_recipe: MakeRecipe, data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    curve = script("curve", data, monkeypatch)
+    first = curve.run(make_recipe(), tmp_path / "10-seed0", data.train)
+    monkeypatch.setattr(curve, "train", None)
+    assert curve.run(make_recipe(), tmp_path / "10-seed0", data.train) == first
+    assert set(first) == {"validation", "real dev"}
+    with pytest.raises(UsageError, match="is of another recipe or other data"):
+        curve.run(make_recipe(seed=1), tmp_path / "10-seed0", data.train)
+
+
+def test_the_leaderboard_has_one_row_for_each_recipe_and_its_data(
+    tiny_model: Path, rows: list[LabelledText], write_rows: Callable[..., Path], data: TrainingData, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    compare = script("compare", data, monkeypatch)
+    run = shutil.copytree(tiny_model, tmp_path / "tiny")
+    (run / "metrics.json").write_text('{"validation": {"macro_f1": {"value": 0.5}}}', encoding="utf-8")
+    path = write_rows([{"text": row.text, "label": row.label} for row in rows])
+    board = tmp_path / "board.md"
+    for _ in range(2):
+        arguments = ["compare.py", str(run), "--data", str(path), "--against", str(run), "--board", str(board)]
+        monkeypatch.setattr(sys, "argv", arguments)
+        compare.main()
+    (row,) = compare.read_rows(board)
+    assert (row[0], row[2], row[3]) == ("tiny", "0", "0.500")
+    assert row[5:] == ("+0.000 [+0.000, +0.000]", "1.000")
+    assert "| recipe | training data |" in capsys.readouterr().out
