@@ -8,10 +8,10 @@ import argparse
 import json
 from pathlib import Path
 
-from olivebranch.cards import write_card, write_models_table, write_readme_table
+from olivebranch.cards import read_json, write_card, write_models_table, write_readme_table
 from olivebranch.evaluation import evaluate
 from olivebranch.resources import shared_folder
-from olivebranch.statements import read_groups, read_labelled
+from olivebranch.statements import length_group, read_groups, read_labelled
 from olivebranch.tagger import Tagger
 
 
@@ -32,9 +32,9 @@ def main() -> None:
 def measure(folder: Path, real: Path) -> None:
     """Put the scores on real sentences into the model's metrics."""
     path = folder / "metrics.json"
-    metrics = json.loads(path.read_text(encoding="utf-8"))
-    groups = {"source": read_groups(real, "source"), "length": read_groups(real, "words")}
-    metrics["real_dev"] = evaluate(Tagger.load(folder), read_labelled(real), by=groups)[0]
+    metrics, rows = read_json(path), read_labelled(real)
+    groups = {"source": read_groups(real, "source"), "length": [length_group(row.text) for row in rows]}
+    metrics["real_dev"] = evaluate(Tagger.load(folder), rows, by=groups)[0]
     path.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
 
 

@@ -9,7 +9,6 @@ or replace those of the same recipe and training data; the validation column is 
 """
 
 import argparse
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from olivebranch.cards import read_json
 from olivebranch.checkpoints import read_manifest
 from olivebranch.comparison import compare, score
 from olivebranch.errors import OlivebranchError
@@ -62,26 +62,26 @@ def measure(runs: Sequence[Path], data: Path, against: str | None) -> list[Row]:
     def read(model: Path) -> NDArray[np.integer]:
         return Tagger.load(model).read(texts).logits.argmax(axis=1)
 
-    groups: dict[tuple[str, str], list[Path]] = defaultdict(list)
+    groups: dict[tuple[str, str], list[tuple[int, Path]]] = defaultdict(list)
     for run in runs:
         fingerprint = (read_manifest(run).data_sha256 or "")[:8]
-        groups[load_recipe(str(run / "recipe.yaml")).name, fingerprint].append(run)
+        recipe = load_recipe(str(run / "recipe.yaml"))
+        groups[recipe.name, fingerprint].append((recipe.seed, run))
     baseline = [read(model_folder(against))]
     found = []
     for key, members in groups.items():
-        predicted = [read(run) for run in members]
+        predicted = [read(run) for _, run in members]
         result = compare(gold, predicted, baseline)
         difference = f"{result.difference:+.3f} [{result.low:+.3f}, {result.high:+.3f}]"
-        seeds = " ".join(sorted(str(load_recipe(str(run / "recipe.yaml")).seed) for run in members))
-        scores = (_spread([validation(run) for run in members]), _spread([score(gold, run) for run in predicted]))
+        seeds = " ".join(sorted(str(seed) for seed, _ in members))
+        scores = (_spread([validation(run) for _, run in members]), _spread([score(gold, run) for run in predicted]))
         found.append((*key, seeds, *scores, difference, f"{result.mcnemar:.3f}" if result.mcnemar >= 0.001 else "<0.001"))
     return found
 
 
 def validation(run: Path) -> float:
     """The macro-F1 on validation that stands in the run's metrics."""
-    metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
-    return float(metrics["validation"]["macro_f1"]["value"])
+    return float(read_json(run / "metrics.json")["validation"]["macro_f1"]["value"])
 
 
 def table(head: Row, rows: Sequence[Row]) -> str:

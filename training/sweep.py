@@ -21,7 +21,7 @@ from optuna.trial import TrialState
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from olivebranch.errors import OlivebranchError, UsageError
-from olivebranch.recipe import Recipe, dump_recipe, load_recipe, parse_recipe
+from olivebranch.recipe import Recipe, dump_recipe, load_recipe, parse_recipe, read_yaml
 from olivebranch.training import load_data, train
 
 Space = Mapping[str, Any]
@@ -52,11 +52,9 @@ def read_space(path: Path) -> Space:
 
     Raises:
         UsageError: the file is no mapping of settings to a list, or to low and high.
+        OlivebranchError: the file cannot be read.
     """
-    try:
-        space = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read {path}: {' '.join(str(error).split())}") from None
+    space = read_yaml(path)
     if not isinstance(space, dict) or not space:
         raise UsageError(f"{path} names no settings; give each a list of choices, or low and high")
     for name, values in space.items():

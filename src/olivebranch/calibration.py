@@ -16,6 +16,7 @@ Ints = NDArray[np.integer]
 
 BINS: Final = 15
 KEPT: Final = np.linspace(0.25, 1, 31)
+"""Shares of the sentences that the thresholds keep."""
 MAX_ERROR: Final = 0.1
 """Error rate, among the sentences that are not abstained on, where the user names no other."""
 

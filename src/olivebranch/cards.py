@@ -38,14 +38,16 @@ def write_card(folder: Path) -> None:
         OlivebranchError: a file that the card needs is missing.
     """
     manifest = read_manifest(folder)
-    metrics = _json(folder / "metrics.json")
+    metrics = read_json(folder / "metrics.json")
     values = {
         "manifest": manifest,
         "recipe": load_recipe(str(folder / "recipe.yaml")),
-        "environment": _json(folder / "environment.json"),
+        "environment": read_json(folder / "environment.json"),
         "metrics": {name: metrics[name] for name in NAMES if name in metrics},
         "challenge": metrics.get("challenge"),
-        "promises": [(error, found) for error in PROMISES if (found := abstention_threshold(manifest.risk_bounds, error))],
+        "promises": [
+            (error, found) for error in PROMISES if (found := abstention_threshold(manifest.risk_bounds, error)) is not None
+        ],
         "names": NAMES,
         "questions": QUESTIONS,
         "folder": folder.name,
@@ -76,7 +78,7 @@ def write_readme_table(readme: Path, models: Path) -> None:
     if not (opened and closed):
         raise OlivebranchError(f"{readme} has no place for the scores; put {OPEN} and {CLOSE} where the table goes")
     folders = sorted(path.parent for path in models.glob("*/olivebranch.json"))
-    all_metrics = {folder.name: _json(folder / "metrics.json") for folder in folders}
+    all_metrics = {folder.name: read_json(folder / "metrics.json") for folder in folders}
     table = templates().get_template("scores.md.jinja").render(all_metrics=all_metrics, names=NAMES, score=score)
     readme.write_text(f"{before}{OPEN}\n{table}{CLOSE}{after}", encoding="utf-8")
 
@@ -89,7 +91,7 @@ def score(cell: dict[str, float]) -> str:
 def _row(folder: Path) -> dict[str, Any]:
     manifest: Manifest = read_manifest(folder)
     size = sum(path.stat().st_size for path in folder.glob("*") if path.is_file()) / 1e6
-    metrics = _json(folder / "metrics.json")
+    metrics = read_json(folder / "metrics.json")
     return {
         "name": manifest.name,
         "base": manifest.base or "-",
@@ -99,7 +101,12 @@ def _row(folder: Path) -> dict[str, Any]:
     }
 
 
-def _json(path: Path) -> Any:
+def read_json(path: Path) -> Any:
+    """A JSON file of a model folder.
+
+    Raises:
+        OlivebranchError: the file is missing or damaged.
+    """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError) as error:

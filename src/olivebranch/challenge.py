@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from scipy.stats import binomtest
 
 from olivebranch.errors import OlivebranchError
+from olivebranch.recipe import read_yaml
 from olivebranch.records import LabelledText, validate
 from olivebranch.resources import shared_path
 from olivebranch.tagger import Tagger
@@ -84,12 +84,7 @@ def _failure(rule: str, pair: Pair, found: Sequence[str]) -> dict[str, Any]:
 
 
 def _rule(file: Path) -> Rule:
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise OlivebranchError(f"cannot read '{file}': {(error.strerror or str(error)).lower()}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise OlivebranchError(f"{file} is not valid YAML: {' '.join(str(error).split())}") from None
+    content = read_yaml(file, invalid=OlivebranchError)
     if not isinstance(content, dict) or set(content) != {"says", "pairs"} or not isinstance(content["pairs"], list):
         raise OlivebranchError(f"{file} needs the keys 'says' (the rule) and 'pairs' (a list), like those in data/challenge")
     pairs = tuple(_pair(pair, f"{file} pair {number}") for number, pair in enumerate(content["pairs"], start=1))

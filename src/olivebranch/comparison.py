@@ -2,17 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix
 
-from olivebranch.evaluation import macro_f1
+from olivebranch.evaluation import CHANCE, RESAMPLES, macro_f1
 from olivebranch.labels import LABELS
-
-RESAMPLES: Final = 2000
 
 Ints = NDArray[np.integer]
 
@@ -37,10 +34,9 @@ def compare(gold: Ints, one: Sequence[Ints], other: Sequence[Ints], seed: int = 
     """
     draws = np.random.default_rng(seed).multinomial(len(gold), np.full(len(gold), 1 / len(gold)), size=RESAMPLES)
     samples = _mean_scores(gold, one, draws) - _mean_scores(gold, other, draws)
-    low, high = np.quantile(samples, (0.025, 0.975))
-    whole = np.ones((1, len(gold)), dtype=int)
-    difference = _mean_scores(gold, one, whole) - _mean_scores(gold, other, whole)
-    return Comparison(float(difference[0]), float(low), float(high), mcnemar(gold, _median(gold, one), _median(gold, other)))
+    low, high = np.quantile(samples, CHANCE)
+    difference = np.mean([score(gold, run) for run in one]) - np.mean([score(gold, run) for run in other])
+    return Comparison(float(difference), float(low), float(high), mcnemar(gold, _median(gold, one), _median(gold, other)))
 
 
 def score(gold: Ints, run: Ints) -> float:

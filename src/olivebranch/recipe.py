@@ -2,7 +2,7 @@
 
 import difflib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -91,15 +91,24 @@ def load_recipe(source: str) -> Recipe:
         path = shared_path("training/recipes") / f"{source}.yaml"
     if not path.is_file():
         raise UsageError(f"recipe '{source}' not found; use a YAML file or one of {', '.join(recipe_names())}")
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
-    except OSError as error:
-        raise OlivebranchError(f"cannot read {path}: {error.strerror}") from None
+    values = read_yaml(path)
     if not isinstance(values, dict):
         raise UsageError(f"{path} holds {type(values).__name__}, not a mapping of recipe keys to values")
     return parse_recipe({"name": path.stem, **values}, str(path))
+
+
+def read_yaml(path: Path, invalid: type[OlivebranchError] = UsageError) -> Any:
+    """What a YAML file holds.
+
+    Raises:
+        OlivebranchError: the file cannot be read; or, as `invalid`, it is not valid YAML.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise invalid(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    except OSError as error:
+        raise OlivebranchError(f"cannot read '{path}': {(error.strerror or str(error)).lower()}") from None
 
 
 def parse_recipe(values: dict[str, object], where: str) -> Recipe:

@@ -15,6 +15,7 @@ from olivebranch.tables import read_rows
 SPLITS: Final = ("train", "validation", "test")
 MOST_GROUPS: Final = 200
 LENGTHS: Final = {9: "1-9 words", 19: "10-19 words", 39: "20-39 words"}
+"""Most words of a sentence in each group of lengths."""
 FIELDS: Final = ("id", "text", "label", "holder", "conflict", "document", "register", "stream", "annotations")
 
 Labelled = TypeVar("Labelled", bound=LabelledText)
