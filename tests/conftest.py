@@ -18,9 +18,10 @@ from transformers import (
 from transformers.models.auto.modeling_auto import AutoModel
 
 from olivebranch.checkpoints import Manifest
+from olivebranch.finetuning import TrainingData
 from olivebranch.recipe import Recipe, parse_recipe
 from olivebranch.records import LabelledText
-from olivebranch.training import TrainingData, train
+from olivebranch.training import train
 
 STATEMENTS = [
     ("Varna is ready to sit down with the rebels.", "pro_negotiation", "Varna"),

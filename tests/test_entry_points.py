@@ -10,9 +10,9 @@ from types import ModuleType
 import pytest
 
 from olivebranch.errors import UsageError
+from olivebranch.finetuning import TrainingData
 from olivebranch.recipe import Recipe, load_recipe
 from olivebranch.records import LabelledText
-from olivebranch.training import TrainingData
 
 MakeRecipe = Callable[..., Recipe]
 TRAINING = Path(__file__).parents[1] / "training"

@@ -7,11 +7,12 @@ from transformers import pipeline
 
 from olivebranch import Tagger
 from olivebranch.exports import export_hf
+from olivebranch.finetuning import TrainingData
 from olivebranch.folding import fold_pooling
 from olivebranch.networks import load_tokenizer, new_network
 from olivebranch.recipe import Recipe
 from olivebranch.records import LabelledText
-from olivebranch.training import TrainingData, train
+from olivebranch.training import train
 
 
 @pytest.mark.parametrize("kind", ["bert", "xlm-roberta"])

@@ -15,13 +15,14 @@ from olivebranch.engines import load_engine
 from olivebranch.errors import OlivebranchError, UsageError
 from olivebranch.examples import Collator, class_weights, encode, prior_shift
 from olivebranch.exports import export_hf
+from olivebranch.finetuning import TrainingData
 from olivebranch.labels import Label
 from olivebranch.networks import IGNORE, load_tokenizer, new_network
 from olivebranch.recipe import Recipe, load_recipe
 from olivebranch.records import Annotation, LabelledText, Statement, Stream
 from olivebranch.runs import train_run
 from olivebranch.tagger import Tagger
-from olivebranch.training import TrainingData, load_data, train
+from olivebranch.training import load_data, train
 
 MakeRecipe = Callable[..., Recipe]
 Rows = list[LabelledText]
@@ -146,7 +147,7 @@ def test_a_resumed_run_ends_where_an_undisturbed_one_does(
         train(recipe, data, tmp_path / "cut")
     with pytest.raises(UsageError, match="was started with another recipe, seed, data"):
         train(make_recipe(epochs=3, patience=9, seed=5), data, tmp_path / "cut", resume=True)
-    (tmp_path / "cut" / "checkpoints" / "checkpoint-99").mkdir()  # cut off while it was written
+    (tmp_path / "cut" / "checkpoints" / "0" / "checkpoint-99").mkdir()  # cut off while it was written
     told: list[str] = []
     train(recipe, data, tmp_path / "cut", resume=True, progress=lambda done, note: told.append(f"{done:.2f} {note}"))
     assert told[-1].startswith("1.00 epoch 3, best macro-F1 0.")

@@ -67,6 +67,9 @@ class Recipe:
     frozen_layers: Annotated[int, Field(ge=0)] = 0
     """The first n layers of the encoder stay as they are."""
     lora: Lora | None = None
+    soup: Positive = 1
+    """Train this many times from the same first weights, each time in another order, and average the weights
+    (Wortsman et al. 2022, arXiv:2203.05482). An adapter's rank grows by as much."""
     patience: Positive = 3
     """Stop after this many epochs without a better macro-F1 on validation."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"

@@ -8,11 +8,12 @@ from olivebranch.cards import write_card
 from olivebranch.challenge import challenge, load_challenge
 from olivebranch.errors import UsageError
 from olivebranch.evaluation import evaluate
+from olivebranch.finetuning import Progress
 from olivebranch.recipe import load_recipe
 from olivebranch.records import Statement
 from olivebranch.statements import length_group, load_statements
 from olivebranch.tagger import Tagger, model_folder
-from olivebranch.training import Progress, load_data, train, with_seed
+from olivebranch.training import load_data, train, with_seed
 
 DEFAULT_RECIPE = "minilm"
 
