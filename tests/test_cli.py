@@ -19,7 +19,7 @@ def report(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "command", ["predict", "train", "evaluate", "export", "report", "data", "data check", "data agreement"]
+    "command", ["predict", "train", "evaluate", "calibrate", "export", "report", "data", "data check", "data agreement"]
 )
 def test_every_command_explains_itself(cli: Cli, command: str) -> None:
     code, out, _ = cli(*command.split(), "--help")
@@ -50,6 +50,8 @@ def test_predict_evaluate_report_and_export_run_end_to_end(
     assert "apart" in out
     assert "majority" in out
     assert cli("export", "-m", tiny_model, "--hf", tmp_path / "hf")[0] == 0
+    code, _, err = cli("calibrate", "-d", gold, "-m", tiny_model, "-o", tmp_path / "calibrated")
+    assert (code, "has 2 labelled sentences; label 50 or more" in err) == (2, True)
     assert (tmp_path / "hf" / "model.safetensors").exists()
 
 

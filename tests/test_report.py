@@ -1,11 +1,14 @@
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from olivebranch.aliases import load_aliases
 from olivebranch.batch import Options, tag_corpus
 from olivebranch.errors import UsageError
+from olivebranch.labels import LABELS
 from olivebranch.report import Document, read_documents, render, sentence_parts, write_report
 from olivebranch.tagger import Tagger
 
@@ -55,32 +58,38 @@ def test_all_output_formats_give_the_same_documents(tiny_model: Path, write_rows
     pages = []
     for name in ("o.jsonl", "o.csv", "o.parquet", "shards"):
         tag_corpus([str(source)], tmp_path / name, Tagger.load(tiny_model), Options(id_column="id"))
-        pages.append(render(read_documents(tmp_path / name), "t", "s"))
+        pages.append(render(read_documents(tmp_path / name), "t", "s", {}))
     assert len(set(pages)) == 1
 
 
-def test_holders_are_counted_and_marked() -> None:
-    row = {
-        **{"doc_id": "d", "sentence": "The rebels said no.", "label": "rejection", "confidence": 0.9, "abstained": False},
-        **{
-            "holder": "rebels",
-            "holder_start": 14,
-            "holder_end": 20,
-            "start": 10,
-            "end": 29,
-            "sentence_index": 0,
-            "model": "m@1",
-        },
-        **{f"p_{label}": 0.2 for label in ("none", "pro_negotiation", "rejection", "skepticism", "maximalist_demand")},
+def refusal(holder: str) -> dict[str, Any]:
+    """A row of the output, in a document where the sentence begins at 10."""
+    sentence = f"The {holder} said no."
+    return {
+        **{"doc_id": "d", "sentence_index": 0, "start": 10, "end": 10 + len(sentence), "sentence": sentence, "model": "m@1"},
+        **{"label": "rejection", "confidence": 0.9, "abstained": False},
+        **{f"p_{label}": 0.2 for label in LABELS},
+        **{"holder": holder, "holder_start": 14, "holder_end": 14 + len(holder)},
     }
+
+
+def test_holders_are_counted_and_marked() -> None:
+    row = refusal("rebels")
     assert sentence_parts(row) == "The <b class=holder>rebels</b> said no."
-    page = Tags(render([Document("d", "d", None, [row])], "t", "s")).text
+    page = Tags(render([Document("d", "d", None, [row])], "t", "s", {})).text
     assert "rebels" in page
     assert "nobody named" not in page
 
 
+def test_names_of_one_party_are_counted_together() -> None:
+    rows = [refusal(holder) for holder in ("Moscow", "Kremlin", "Moscow", "Hargeisa")]
+    page = " ".join(Tags(render([Document("d", "d", None, rows)], "t", "s", load_aliases())).text.split())
+    assert "as Moscow, Kremlin" in page
+    assert "as Hargeisa" in page
+
+
 def test_an_empty_result_gives_a_page() -> None:
-    assert "0 sentences in 0 documents" in " ".join(Tags(render([], "t", "s")).text.split())
+    assert "0 sentences in 0 documents" in " ".join(Tags(render([], "t", "s", {})).text.split())
 
 
 def test_what_is_no_output_of_ours_is_refused(tagged: Path, write_rows: Callable[..., Path], tmp_path: Path) -> None:

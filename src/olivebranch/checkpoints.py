@@ -12,7 +12,10 @@ and beside the first two kinds `holder.safetensors`, the holder head.
 
 import hashlib
 import json
+import shutil
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Literal, Self
 
@@ -23,7 +26,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from olivebranch.backbones import public_name, refuse_pickles, resolve, sha256
-from olivebranch.errors import OlivebranchError
+from olivebranch.errors import OlivebranchError, UsageError
 from olivebranch.labels import LABELS
 from olivebranch.networks import Pooling, StanceNetwork, load_classifier, load_tokenizer, new_network
 
@@ -114,6 +117,30 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     partial = folder / f".{MANIFEST}.partial"
     partial.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
     partial.replace(folder / MANIFEST)
+
+
+@contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """A folder that appears at `target` whole or not at all.
+
+    Raises:
+        UsageError: `target` exists and is not empty.
+        OlivebranchError: it cannot be written.
+    """
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise UsageError(f"'{target}' exists and is not empty; choose another folder")
+    partial = target.with_name(f".{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+        if target.is_dir():
+            target.rmdir()
+        partial.replace(target)
+    except OSError as error:
+        raise OlivebranchError(f"cannot write '{target}': {(error.strerror or str(error)).lower()}") from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def base_hash(base: str) -> str | None:

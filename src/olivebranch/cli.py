@@ -221,6 +221,23 @@ def evaluate(
 
 
 @app.command()
+def calibrate(
+    data: Annotated[Path, typer.Option("--data", "-d", help="Labelled sentences of your own text, 50 or more.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the copy of the model.")],
+    model: Model = None,
+) -> None:
+    """Copy a model with its confidence, and so what it abstains on, fitted on your own text. The labels stay the same."""
+    from olivebranch.recalibration import recalibrate
+    from olivebranch.tagger import model_folder
+
+    found = recalibrate(model_folder(model), data, output)
+    (old, new), (before, after) = found.temperatures, found.errors
+    _say(
+        f"temperature {old:.2f} -> {new:.2f}, ECE {before:.3f} -> {after:.3f} on {found.sentences} sentences; model -> {output}"
+    )
+
+
+@app.command()
 def export(
     hf: Annotated[Path | None, typer.Option(help="Folder for a plain Hugging Face model.")] = None,
     onnx: Annotated[Path | None, typer.Option(help="Folder for the quantised ONNX files.")] = None,
@@ -250,12 +267,16 @@ def report(
         str | None, typer.Option(help="Column with the date of a document.", show_default="date, if there")
     ] = None,
     title: Annotated[str, typer.Option(help="Title of the page.")] = "Stances toward negotiation",
+    aliases: Annotated[
+        Path | None,
+        typer.Option(help="Names of one party, to be counted together: a .yaml file like data/aliases.yaml, added to it."),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a page that exists.")] = False,
 ) -> None:
     """Draw a self-contained page of a tagged corpus: highlighted documents, stances by holder, timeline."""
     from olivebranch.report import write_report
 
-    write_report(tagged, html, title, date_column, overwrite)
+    write_report(tagged, html, title, date_column, aliases, overwrite)
     _say(f"report -> {html}")
 
 

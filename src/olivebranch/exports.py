@@ -2,8 +2,6 @@
 
 import shutil
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from transformers import AutoModelForTokenClassification, PreTrainedTokenizerBas
 from olivebranch.checkpoints import (
     ONNX,
     load_network,
+    new_folder,
     read_manifest,
     save_network,
     tokenizer_source,
@@ -52,25 +51,6 @@ def export_hf(model: Path, target: Path) -> None:
             update={"kind": "whole", "base": None, "base_sha256": None, "temperature": 1.0, "pooling": network.pooling}
         )
         write_manifest(folder, exported.sealed(folder))
-
-
-@contextmanager
-def new_folder(target: Path) -> Iterator[Path]:
-    """A folder that appears at `target` whole or not at all."""
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise UsageError(f"'{target}' exists and is not empty; choose another folder")
-    partial = target.with_name(f".{target.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        partial.mkdir(parents=True)
-        yield partial
-        if target.is_dir():
-            target.rmdir()
-        partial.replace(target)
-    except OSError as error:
-        raise OlivebranchError(f"cannot write '{target}': {(error.strerror or str(error)).lower()}") from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _fold_temperature(network: StanceNetwork, temperature: float) -> None:

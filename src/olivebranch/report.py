@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from markupsafe import Markup
 
+from olivebranch.aliases import Aliases, load_aliases, party
 from olivebranch.batch import COLUMNS
 from olivebranch.cards import templates
 from olivebranch.errors import OlivebranchError, UsageError
@@ -40,17 +41,28 @@ class Document:
         return sum(row["label"] != "none" for row in self.sentences)
 
 
-def write_report(tagged: Path, html: Path, title: str, date_column: str | None = None, overwrite: bool = False) -> None:
+def write_report(
+    tagged: Path,
+    html: Path,
+    title: str,
+    date_column: str | None = None,
+    aliases: Path | None = None,
+    overwrite: bool = False,
+) -> None:
     """Write the page for what `olivebranch predict` wrote.
 
+    Args:
+        aliases: a table of names of one party, over the project's (see `aliases`).
+
     Raises:
-        UsageError: the page exists, or the file is not such an output, or has no such date column.
+        UsageError: the page exists, the file is not such an output or has no such date column, `aliases` is no such table.
         OlivebranchError: a file cannot be read or written.
     """
     if html.exists() and not overwrite:
         raise UsageError(f"'{html}' exists; choose another --html, or add --overwrite")
+    names = load_aliases(aliases)
     documents = read_documents(tagged, date_column)
-    page = render(documents, title, str(tagged))
+    page = render(documents, title, str(tagged), names)
     with in_one_step(html, "choose another --html") as partial:
         partial.write_text(page, encoding="utf-8")
 
@@ -76,12 +88,12 @@ def read_documents(tagged: Path, date_column: str | None = None) -> list[Documen
     return list(documents.values())
 
 
-def render(documents: list[Document], title: str, source: str) -> str:
+def render(documents: list[Document], title: str, source: str, aliases: Aliases) -> str:
     """The page as HTML; all text from the documents is escaped."""
     rows = [row for document in documents for row in document.sentences]
     shown = sorted(documents, key=lambda document: -document.stances)[:MOST_DOCUMENTS]
     kept = {document.id for document in shown}
-    holders = _holders(rows)
+    holders = _holders(rows, aliases)
     return (
         templates()
         .get_template("report.html.jinja")
@@ -120,16 +132,17 @@ def sentence_parts(row: dict[str, Any]) -> Markup | str:
     return Markup("{}<b class=holder>{}</b>{}").format(text[:first], text[first:last], text[last:])
 
 
-def _holders(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Stances by holder, the most frequent first, each with its most confident sentences."""
+def _holders(rows: Iterable[dict[str, Any]], aliases: Aliases) -> list[dict[str, Any]]:
+    """Stances by party, the most frequent first, each with the names it goes by and its most confident sentences."""
     groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         if row["label"] != "none":
-            groups[row["holder"] or ""].append(row)
+            groups[party(row["holder"] or "", aliases)].append(row)
     ordered = sorted(groups.items(), key=lambda item: (item[0] == "", -len(item[1])))
     return [
         {
             "name": name or "nobody named",
+            "names": [called for called, _ in Counter(row["holder"] for row in group if row["holder"]).most_common()],
             "total": len(group),
             "counts": Counter(row["label"] for row in group),
             "quotes": sorted(group, key=lambda row: -row["confidence"])[:QUOTES],

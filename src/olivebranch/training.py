@@ -12,17 +12,15 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-import numpy as np
 import torch
 from transformers import TrainerCallback
 
-from olivebranch.calibration import fit_temperature, probabilities, risk_bounds
 from olivebranch.checkpoints import MANIFEST, Manifest, base_hash, save_network, write_manifest
-from olivebranch.engines import load_engine
 from olivebranch.errors import OlivebranchError, UsageError
 from olivebranch.finetuning import HISTORY, Finetuned, Progress, TrainingData, finetune
 from olivebranch.floors import fit_linear
-from olivebranch.labels import LABEL_TO_ID, LABELS
+from olivebranch.labels import LABELS
+from olivebranch.recalibration import calibrated
 from olivebranch.recipe import Recipe, dump_recipe
 from olivebranch.records import LabelledText
 from olivebranch.statements import fingerprint, load_statements, read_labelled
@@ -84,7 +82,7 @@ def train(
     manifest = manifest.model_copy(update={"data_sha256": fingerprint(data.train)}).sealed(folder)
     (folder / "recipe.yaml").write_text(dump_recipe(recipe), encoding="utf-8")
     (folder / "environment.json").write_text(json.dumps(_environment(), indent=2) + "\n", encoding="utf-8")
-    write_manifest(folder, _calibrated(manifest, data.validation, folder))
+    write_manifest(folder, calibrated(manifest, data.validation, folder))
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     (folder / RUN).unlink()
     return True
@@ -102,14 +100,6 @@ def _saved(fitted: Finetuned, recipe: Recipe, folder: Path) -> Manifest:
         pooling=fitted.network.pooling,
         max_length=recipe.max_length,
     )
-
-
-def _calibrated(manifest: Manifest, rows: Sequence[LabelledText], folder: Path) -> Manifest:
-    logits = load_engine("auto", folder, manifest).read([row.text for row in rows]).logits
-    labels = np.array([LABEL_TO_ID[row.label] for row in rows])
-    temperature = fit_temperature(logits, labels)
-    bounds = tuple(risk_bounds(probabilities(logits, temperature), labels))
-    return manifest.model_copy(update={"temperature": temperature, "risk_bounds": bounds})
 
 
 def _set_aside(rows: Sequence[LabelledText], seed: int, path: Path) -> tuple[list[LabelledText], list[LabelledText]]:
