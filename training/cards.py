@@ -8,8 +8,9 @@ import argparse
 import json
 from pathlib import Path
 
-from olivebranch.cards import read_json, write_card, write_models_table, write_readme_table
+from olivebranch.cards import PLOT, read_json, write_card, write_models_table, write_readme_table
 from olivebranch.evaluation import evaluate
+from olivebranch.plots import draw_confidence
 from olivebranch.resources import shared_folder
 from olivebranch.statements import length_group, read_groups, read_labelled
 from olivebranch.tagger import Tagger
@@ -36,6 +37,7 @@ def measure(folder: Path, real: Path) -> None:
     groups = {"source": read_groups(real, "source"), "length": [length_group(row.text) for row in rows]}
     metrics["real_dev"] = evaluate(Tagger.load(folder), rows, by=groups)[0]
     path.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    draw_confidence(metrics["real_dev"], folder / PLOT)
 
 
 if __name__ == "__main__":

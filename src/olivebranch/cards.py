@@ -15,6 +15,7 @@ from olivebranch.recipe import load_recipe
 
 OPEN: Final = "<!-- scores: written by make cards -->"
 CLOSE: Final = "<!-- /scores -->"
+PLOT: Final = "confidence.svg"
 PROMISES: Final = (0.02, 0.05, 0.1, 0.15)
 NAMES: Final = {"validation": "validation split", "test": "test split", "real_dev": "real sentences (dev)"}
 
@@ -53,6 +54,7 @@ def write_card(folder: Path) -> None:
         "folder": folder.name,
         "base": public_name(manifest.base) if manifest.base else "none",
         "own_data": "test" in metrics,
+        "plot": PLOT if (folder / PLOT).exists() else None,
     }
     card = templates().get_template("card.md.jinja").render(values)
     (folder / "README.md").write_text(card, encoding="utf-8")

@@ -181,6 +181,9 @@ def evaluate(
     misread: Annotated[
         Path | None, typer.Option(help="Write the misread sentences, or the failed pairs, to this .jsonl file.")
     ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw how far the confidence is to be trusted (.svg, .png or .html).")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
     no_floors: Annotated[bool, typer.Option("--no-floors", help="Leave the majority and tf-idf floors out.")] = False,
 ) -> None:
@@ -193,23 +196,29 @@ def evaluate(
     from olivebranch.challenge import load_challenge
     from olivebranch.evaluation import evaluate as measure
     from olivebranch.evaluation import write_misread
+    from olivebranch.plots import check_plot, draw_confidence
     from olivebranch.statements import read_groups, read_labelled
     from olivebranch.tagger import Tagger
 
     if misread and misread.exists():
         raise UsageError(f"'{misread}' exists; choose another --misread")
     if challenge:
-        if seed or no_floors or by:
-            raise UsageError("--seed, --by and --no-floors are for labelled sentences; leave them out with --challenge")
+        if seed or no_floors or by or plot or max_error is not None:
+            other = "--seed, --by, --plot, --max-error and --no-floors"
+            raise UsageError(f"{other} are for labelled sentences; leave them out with --challenge")
         rules = load_challenge(data)
         metrics, wrong = measure_pairs(Tagger.load(model, engine), rules)
     elif data:
+        if plot:
+            check_plot(plot)
         rows, groups = read_labelled(data), {by: read_groups(data, by)} if by else None
         metrics, wrong = measure(Tagger.load(model, engine, max_error), rows, seed, floors=not no_floors, by=groups)
     else:
         raise UsageError("name the labelled sentences with --data FILE, or use --challenge")
     if misread:
         write_misread(misread, wrong)
+    if plot:
+        draw_confidence(metrics, plot)
     if as_json:
         typer.echo(json.dumps(metrics, indent=2))
     elif challenge:
