@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import TrainerCallback
 
 from olivebranch.checkpoints import read_manifest
 from olivebranch.engines import load_engine
@@ -95,6 +96,23 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(
     first, again, other = (weights(tmp_path / name) for name in "abc")
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not all(torch.equal(first[name], other[name]) for name in first)
+
+
+class SeenDropout(TrainerCallback):
+    """Notes the dropout of the network that is trained."""
+
+    def on_train_begin(self, *_: Any, model: torch.nn.Module, **__: Any) -> None:
+        self.shares = {module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)}
+
+
+@pytest.mark.parametrize(("dropout", "seen"), [(None, {0.1, 0.3}), (0.0, {0.0, 0.3}), (0.2, {0.2, 0.3})])
+def test_dropout_is_the_bases_unless_the_recipe_names_another(
+    dropout: float | None, seen: set[float], make_recipe: MakeRecipe, rows: Rows, tmp_path: Path
+) -> None:
+    callback = SeenDropout()
+    recipe = make_recipe(dropout=dropout, lora={"rank": 2, "dropout": 0.3})
+    train(recipe, TrainingData(rows, rows), tmp_path / "run", callbacks=[callback])
+    assert callback.shares == seen
 
 
 def test_frozen_parts_stay_as_they_were(make_recipe: MakeRecipe, rows: Rows, tiny_base: Path, tmp_path: Path) -> None:

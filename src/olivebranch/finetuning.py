@@ -79,6 +79,10 @@ def finetune(
     """
     set_seed(recipe.seed)
     network, tokenizer, base = _start(recipe, init)
+    if recipe.dropout is not None:
+        for name, module in network.classifier.named_modules():
+            if isinstance(module, torch.nn.Dropout) and "lora_dropout" not in name:
+                module.p = recipe.dropout
     network.holder_weight = recipe.holder_weight
     network.label_smoothing = recipe.label_smoothing
     network.class_weights = class_weights(data.train, recipe.class_weight_power)
