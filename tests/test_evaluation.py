@@ -7,8 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
+from olivebranch.engines import Reading
 from olivebranch.evaluation import evaluate, macro_f1, risk_coverage, write_misread
-from olivebranch.labels import LABELS
+from olivebranch.holder import HolderSpan
+from olivebranch.labels import LABEL_TO_ID, LABELS, Label
 from olivebranch.records import LabelledText
 from olivebranch.tagger import Tagger
 
@@ -34,10 +36,29 @@ def test_an_evaluation_has_the_promised_numbers(tagger: Tagger, rows: list[Label
     assert set(metrics["per_class"]) == set(LABELS)
     assert np.sum(metrics["confusion"]["rows_true_columns_predicted"]) == len(rows)
     assert len(metrics["floors"]) == 2
+    assert all(0 <= row["ece"] <= 1 and 0 <= row["brier"] <= 1 for row in metrics["per_class"].values())
+    assert sum(row["brier"] for row in metrics["per_class"].values()) == pytest.approx(metrics["calibration"]["after"]["brier"])
     assert {"ece", "brier"} == set(metrics["calibration"]["after"]) == set(metrics["calibration"]["before"])
     assert len(misread) == round((1 - metrics["accuracy"]["value"]) * len(rows))
     assert [row["confidence"] for row in misread] == sorted((row["confidence"] for row in misread), reverse=True)
     json.dumps(metrics)
+
+
+def test_holders_are_scored_whole_and_in_part(tagger: Tagger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One right, one half of a name, one missed, one invented, and one who is rightly nobody."""
+    texts = ["Ann Bo said no.", "Ann Bo said no.", "Ann Bo said no.", "They said no.", "They said no.", "It rained."]
+    holders = ["Ann Bo", "Ann Bo", "Ann Bo", None, None, None]
+    found = [HolderSpan(0, 6, 1.0), HolderSpan(4, 6, 1.0), None, HolderSpan(0, 4, 1.0), None, HolderSpan(0, 2, 1.0)]
+    labels: list[Label] = ["rejection"] * 5 + ["none"]
+    logits = np.eye(5)[[LABEL_TO_ID[label] for label in labels]] * 9
+    monkeypatch.setattr(tagger, "read", lambda _: Reading(logits=logits, holders=found))
+    rows = [
+        LabelledText(text=text, label=label, holder=holder) for text, label, holder in zip(texts, labels, holders, strict=True)
+    ]
+    scores = evaluate(tagger, rows, floors=False)[0]["holder"]
+    assert (scores["exact_match"], scores["sentences"], scores["with_holder"]) == (2 / 5, 5, 3)
+    assert scores["exact"]["f1"] == pytest.approx(1 / 3)
+    assert scores["partial"]["f1"] == pytest.approx(1 / 2)
 
 
 def test_the_same_seed_gives_the_same_interval(tagger: Tagger, rows: list[LabelledText]) -> None:

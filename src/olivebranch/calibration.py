@@ -49,7 +49,20 @@ def expected_calibration_error(probs: Floats, labels: Ints, bins: int = BINS) ->
 
 def reliability(probs: Floats, labels: Ints, bins: int = BINS) -> list[dict[str, float]]:
     """One row for each confidence bin that is not empty: mean confidence, accuracy, share of the sentences."""
-    confidence, correct = probs.max(axis=1), probs.argmax(axis=1) == labels
+    return _binned(probs.max(axis=1), probs.argmax(axis=1) == labels, bins)
+
+
+def class_calibration(probs: Floats, labels: Ints) -> list[dict[str, float]]:
+    """ECE and Brier score of each class's own probability, the highest or not (Nixon et al. 2019, arXiv:1904.01685)."""
+    found = []
+    for index in range(probs.shape[1]):
+        own, true = probs[:, index], labels == index
+        gaps = (row["share"] * abs(row["confidence"] - row["accuracy"]) for row in _binned(own, true, BINS))
+        found.append({"ece": sum(gaps), "brier": float(((own - true) ** 2).mean())})
+    return found
+
+
+def _binned(confidence: Floats, correct: NDArray[np.bool_], bins: int) -> list[dict[str, float]]:
     index = np.minimum((confidence * bins).astype(int), bins - 1)
     return [
         {

@@ -82,9 +82,11 @@ def show_metrics(metrics: Mapping[str, Any]) -> None:
     for name, score in metrics.get("floors", {}).items():
         scores.add_row(name, *_interval(score))
     _OUT.print(scores)
-    classes = Table("label", "precision", "recall", "F1", "95 % interval", "sentences", box=None, pad_edge=False)
+    columns = ("label", "precision", "recall", "F1", "95 % interval", "sentences", "ECE", "Brier")
+    classes = Table(*columns, box=None, pad_edge=False)
     for label, row in metrics["per_class"].items():
-        classes.add_row(label, f"{row['precision']:.3f}", f"{row['recall']:.3f}", *_interval(row["f1"]), str(row["support"]))
+        found = (f"{row['precision']:.3f}", f"{row['recall']:.3f}", *_interval(row["f1"]))
+        classes.add_row(label, *found, str(row["support"]), f"{row['ece']:.3f}", f"{row['brier']:.3f}")
     _OUT.print("\nper class")
     _OUT.print(classes)
     _show_confusion(metrics["confusion"])
@@ -124,7 +126,10 @@ def _show_confidence(metrics: Mapping[str, Any]) -> None:
     at_80 = next(row for row in metrics["risk_coverage"] if row["coverage"] == 0.8)
     _OUT.print(f"on the most confident 80 %: macro-F1 {at_80['macro_f1']:.3f}, error {at_80['error']:.1%}")
     holder = metrics["holder"]
-    _OUT.print(f"holder exactly right on {holder['exact_match']:.1%} of {holder['sentences']} stance sentences")
+    named = f"; F1 {holder['exact']['f1']:.3f} exact, {holder['partial']['f1']:.3f} partial" if "exact" in holder else ""
+    _OUT.print(
+        f"holder (or nobody) exactly right on {holder['exact_match']:.1%} of {holder['sentences']} stance sentences{named}"
+    )
 
 
 def show_challenge(found: Mapping[str, Any]) -> None:

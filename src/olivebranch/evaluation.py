@@ -9,11 +9,13 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import numpy as np
+from nervaluate.evaluator import Evaluator
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix
 
 from olivebranch.calibration import (
     brier_score,
+    class_calibration,
     expected_calibration_error,
     probabilities,
     reliability,
@@ -21,6 +23,7 @@ from olivebranch.calibration import (
 from olivebranch.engines.linear import LinearEngine
 from olivebranch.errors import OlivebranchError
 from olivebranch.floors import fit_linear
+from olivebranch.holder import HolderSpan, find_words
 from olivebranch.labels import LABEL_TO_ID, LABELS
 from olivebranch.recipe import load_recipe
 from olivebranch.records import LabelledText
@@ -29,9 +32,11 @@ from olivebranch.tagger import Tagger
 
 RESAMPLES: Final = 2000
 CHANCE: Final = (0.025, 0.975)
+HOLDER: Final = "holder"
 
 Ints = NDArray[np.integer]
 Metrics = dict[str, Any]
+Span = tuple[int, int]
 
 
 def evaluate(
@@ -60,7 +65,7 @@ def evaluate(
         "data_sha256": fingerprint(rows),
         "macro_f1": _with_interval(macro_f1, counts, seed),
         "accuracy": _with_interval(accuracy, counts, seed),
-        "per_class": _per_class(counts, seed),
+        "per_class": _per_class(counts, probs, gold, seed),
         "confusion": {"labels": list(LABELS), "rows_true_columns_predicted": counts.tolist()},
         "calibration": {
             "temperature": tagger.manifest.temperature,
@@ -134,9 +139,10 @@ def _resamples(counts: Ints, seed: int) -> NDArray[np.integer]:
     return draws.reshape(RESAMPLES, *counts.shape)
 
 
-def _per_class(counts: Ints, seed: int) -> dict[str, Metrics]:
+def _per_class(counts: Ints, probs: NDArray[np.floating], gold: Ints, seed: int) -> dict[str, Metrics]:
     samples = np.array([f1_scores(sample) for sample in _resamples(counts, seed)])
     low, high = np.quantile(samples, CHANCE, axis=0)
+    calibration = class_calibration(probs, gold)
     hits, true, found = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
     return {
         label: {
@@ -144,6 +150,7 @@ def _per_class(counts: Ints, seed: int) -> dict[str, Metrics]:
             "recall": float(hits[index] / max(true[index], 1)),
             "f1": {"value": float(f1_scores(counts)[index]), "low": float(low[index]), "high": float(high[index])},
             "support": int(true[index]),
+            **calibration[index],
         }
         for index, label in enumerate(LABELS)
     }
@@ -175,16 +182,43 @@ def _abstention(threshold: float, abstained: NDArray[np.bool_], predicted: Ints,
     return {"threshold": threshold, "abstained": float(abstained.mean()), "error_of_the_rest": error}
 
 
-def _holder_scores(rows: Sequence[LabelledText], spans: Sequence[Any], predicted: Ints) -> dict[str, float]:
-    """Exact match on the sentences whose true label is a stance; "nobody named" is a right answer."""
-    right = named = 0
+def _holder_scores(rows: Sequence[LabelledText], spans: Sequence[HolderSpan | None], predicted: Ints) -> Metrics:
+    """On the sentences whose true label is a stance; a sentence that is taken for `none` names nobody.
+
+    `exact_match` counts "nobody named" as a right answer; the others are precision, recall and F1 of the spans as in
+    SemEval 2013 task 9 (nervaluate), where half of a span is worth a half in `partial`.
+    """
     stances = [index for index, row in enumerate(rows) if row.label != "none"]
-    for index in stances:
-        span = spans[index] if predicted[index] else None
-        found = rows[index].text[span.start : span.end] if span else None
-        right += found == rows[index].holder
-        named += rows[index].holder is not None
-    return {"exact_match": right / max(1, len(stances)), "sentences": len(stances), "with_holder": named}
+    found = [(span.start, span.end) if (span := spans[index]) and predicted[index] else None for index in stances]
+    true = [_true_span(rows[index], span) for index, span in zip(stances, found, strict=True)]
+    right = sum(one == other for one, other in zip(true, found, strict=True))
+    named = sum(span is not None for span in true)
+    scores = Evaluator(_entities(true), _entities(found), [HOLDER], loader="dict").evaluate()["overall"]
+    return {
+        "exact_match": right / max(1, len(stances)),
+        "sentences": len(stances),
+        "with_holder": named,
+        **{
+            name: {"precision": scores[name].precision, "recall": scores[name].recall, "f1": scores[name].f1}
+            for name in ("exact", "partial")
+            if stances
+        },
+    }
+
+
+def _true_span(row: LabelledText, found: Span | None) -> Span | None:
+    """Where the holder stands; of several places, the one that was found."""
+    if row.holder is None:
+        return None
+    if found and row.text[found[0] : found[1]] == row.holder:
+        return found
+    start = find_words(row.text, row.holder)
+    return start, start + len(row.holder)
+
+
+def _entities(spans: Sequence[Span | None]) -> list[list[dict[str, Any]]]:
+    """What nervaluate takes: the entities of each sentence, the last character included."""
+    return [[{"label": HOLDER, "start": span[0], "end": span[1] - 1}] if span else [] for span in spans]
 
 
 def _floors(rows: Sequence[LabelledText], gold: Ints) -> dict[str, Ints]:
