@@ -3,6 +3,7 @@
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -12,7 +13,7 @@ import pytest
 from olivebranch.errors import UsageError
 from olivebranch.finetuning import TrainingData
 from olivebranch.recipe import Recipe, load_recipe
-from olivebranch.records import LabelledText
+from olivebranch.records import Annotation, LabelledText, Statement
 
 MakeRecipe = Callable[..., Recipe]
 TRAINING = Path(__file__).parents[1] / "training"
@@ -122,3 +123,35 @@ def test_the_leaderboard_has_one_row_for_each_recipe_and_its_data(
     assert (row[0], row[2], row[3]) == ("tiny", "0", "0.500")
     assert row[5:] == ("+0.000 [+0.000, +0.000]", "1.000")
     assert "| recipe | training data |" in capsys.readouterr().out
+
+
+def test_a_conflict_that_is_left_out_is_scored_by_a_model_that_never_saw_it(
+    make_recipe: MakeRecipe, rows: list[LabelledText], data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave_out = script("leave_out", data, monkeypatch)
+    place = {"document": "d", "register": "quote", "stream": "natural"}
+    statements = [
+        Statement(
+            **{**asdict(row), **place, "id": str(number), "conflict": ("aceh", "mali", "nepal")[number % 3]},
+            annotations=(Annotation(annotator="a", label=row.label, holder=row.holder),),
+        )
+        for number, row in enumerate(rows)
+    ]
+    trained: list[set[str]] = []
+    fit = leave_out.train
+
+    def noted(recipe: Recipe, chosen: TrainingData, *arguments: object, **options: object) -> bool:
+        trained.append({row.conflict for row in chosen.train if isinstance(row, Statement)})
+        return bool(fit(recipe, chosen, *arguments, **options))
+
+    monkeypatch.setattr(leave_out, "train", noted)
+    monkeypatch.setattr(leave_out, "load_statements", lambda _: statements)
+    apart = leave_out.follow(make_recipe(), 2, False, tmp_path)
+    assert trained == [{"mali", "nepal"}, {"aceh", "nepal"}]
+    assert leave_out.follow(make_recipe(), 2, False, tmp_path) == apart
+    together = leave_out.follow(make_recipe(), 2, True, tmp_path)
+    assert trained[2:] == [{"nepal"}]
+    assert set(apart) == set(together) == {"aceh", "mali", "in training"}
+    assert "| mean of the 2 | 48 |" in leave_out.table(together)
+    with pytest.raises(UsageError, match="--conflicts 3 is not allowed; the training split has 3"):
+        leave_out.follow(make_recipe(), 3, True, tmp_path)
