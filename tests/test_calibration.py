@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from olivebranch.calibration import (
     abstention_threshold,
     brier_score,
+    class_calibration,
     expected_calibration_error,
     fit_temperature,
     probabilities,
@@ -77,3 +78,11 @@ def test_where_nothing_can_be_promised_there_is_no_threshold() -> None:
     bounds = risk_bounds(np.full((300, 5), 0.2), labels)
     assert [confidence for confidence, _ in bounds] == [0.2]
     assert abstention_threshold(bounds, 0.1) is None
+
+
+def test_the_calibration_of_a_class_is_that_of_its_own_probability() -> None:
+    probs = np.array([[0.9, 0.1], [0.9, 0.1], [0.5, 0.5], [0.5, 0.5]])
+    first, second = class_calibration(probs, np.array([0, 1, 0, 0]))
+    assert first["ece"] == pytest.approx((abs(0.9 - 0.5) + abs(0.5 - 1.0)) / 2)
+    assert first["brier"] == pytest.approx((0.1**2 + 0.9**2 + 2 * 0.5**2) / 4)
+    assert second == pytest.approx(first)

@@ -51,7 +51,10 @@ def test_predict_evaluate_report_and_export_run_end_to_end(
     assert "majority" in out
     assert cli("export", "-m", tiny_model, "--hf", tmp_path / "hf")[0] == 0
     code, _, err = cli("calibrate", "-d", gold, "-m", tiny_model, "-o", tmp_path / "calibrated")
-    assert (code, "has 2 labelled sentences; label 50 or more" in err) == (2, True)
+    assert (code, "has 2 labelled sentences; label 120 or more" in err) == (2, True)
+    many = write_rows([{"text": f"Talks went on, day {day}.", "label": "none"} for day in range(120)], "many.jsonl")
+    code, _, err = cli("calibrate", "-d", many, "-m", tiny_model, "-o", tmp_path / "calibrated")
+    assert (code, "on 120 sentences; model -> " in err) == (0, True)
     assert (tmp_path / "hf" / "model.safetensors").exists()
 
 

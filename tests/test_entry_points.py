@@ -14,6 +14,8 @@ from olivebranch.errors import UsageError
 from olivebranch.finetuning import TrainingData
 from olivebranch.recipe import Recipe, load_recipe
 from olivebranch.records import Annotation, LabelledText, Statement
+from olivebranch.runs import measure_once
+from olivebranch.training import train
 
 MakeRecipe = Callable[..., Recipe]
 TRAINING = Path(__file__).parents[1] / "training"
@@ -70,7 +72,12 @@ def test_a_trial_that_was_interrupted_is_tried_again(
 
 @pytest.mark.parametrize(
     ("space", "complaint"),
-    [("learning_rate: 3", "learning_rate: 3 is no list"), ("[1]", "names no settings"), ("a: {low: 1}", "no low and high")],
+    [
+        ("learning_rate: 3", "learning_rate: 3 is no list"),
+        ("[1]", "names no settings"),
+        ("a: {low: 1}", "no low and high"),
+        ("soup: [1, 3]", "a trial is one training"),
+    ],
 )
 def test_a_search_space_that_is_none_is_refused(
     space: str, complaint: str, data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -99,11 +106,20 @@ def test_a_point_of_the_learning_curve_is_measured_once(
 ) -> None:
     curve = script("curve", data, monkeypatch)
     first = curve.run(make_recipe(), tmp_path / "10-seed0", data.train)
-    monkeypatch.setattr(curve, "train", None)
+    monkeypatch.setattr("olivebranch.runs.train", None)
     assert curve.run(make_recipe(), tmp_path / "10-seed0", data.train) == first
     assert set(first) == {"validation", "real dev"}
     with pytest.raises(UsageError, match="is of another recipe or other data"):
         curve.run(make_recipe(seed=1), tmp_path / "10-seed0", data.train)
+
+
+def test_a_finished_run_of_another_recipe_is_not_taken_for_this_one(
+    make_recipe: MakeRecipe, data: TrainingData, tmp_path: Path
+) -> None:
+    train(make_recipe(), data, tmp_path / "run")  # and interrupted before it was scored
+    with pytest.raises(UsageError, match="is of another recipe or other data"):
+        measure_once(make_recipe(seed=1), data, tmp_path / "run", {"train": data.train})
+    assert set(measure_once(make_recipe(), data, tmp_path / "run", {"real": data.train})) == {"real"}
 
 
 def test_the_leaderboard_has_one_row_for_each_recipe_and_its_data(
@@ -138,13 +154,12 @@ def test_a_conflict_that_is_left_out_is_scored_by_a_model_that_never_saw_it(
         for number, row in enumerate(rows)
     ]
     trained: list[set[str]] = []
-    fit = leave_out.train
 
     def noted(recipe: Recipe, chosen: TrainingData, *arguments: object, **options: object) -> bool:
         trained.append({row.conflict for row in chosen.train if isinstance(row, Statement)})
-        return bool(fit(recipe, chosen, *arguments, **options))
+        return train(recipe, chosen, *arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(leave_out, "train", noted)
+    monkeypatch.setattr("olivebranch.runs.train", noted)
     monkeypatch.setattr(leave_out, "load_statements", lambda _: statements)
     apart = leave_out.follow(make_recipe(), 2, False, tmp_path)
     assert trained == [{"mali", "nepal"}, {"aceh", "nepal"}]

@@ -14,7 +14,7 @@ def test_the_confidence_of_a_model_is_drawn(name: str, tiny_model: Path, rows: l
     metrics = evaluate(Tagger.load(tiny_model), rows, floors=False)[0]
     draw_confidence(metrics, tmp_path / name)
     drawn = (tmp_path / name).read_bytes()
-    assert drawn.startswith(b"\x89PNG") if name.endswith("png") else b"How often it is right" in drawn
+    assert drawn.startswith(b"\x89PNG") if name.endswith("png") else b"Reliability" in drawn
 
 
 def test_other_files_and_missing_packages_are_told_before_the_work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -23,9 +23,8 @@ def test_other_files_and_missing_packages_are_told_before_the_work(monkeypatch: 
     monkeypatch.setattr("olivebranch.plots.find_spec", lambda name: None if name == "vl_convert" else name)
     with pytest.raises(OlivebranchError, match=r"a plot needs vl-convert; pip install olivebranch\[notebooks\]"):
         check_plot(tmp_path / "plot.svg")
-
-
-def test_a_plot_in_a_folder_that_is_not_there_is_told(tiny_model: Path, rows: list[LabelledText], tmp_path: Path) -> None:
-    metrics = evaluate(Tagger.load(tiny_model), rows, floors=False)[0]
-    with pytest.raises(OlivebranchError, match=r"cannot write .*: no such file"):
-        draw_confidence(metrics, tmp_path / "nowhere" / "plot.svg")
+    with pytest.raises(OlivebranchError, match=r"cannot write .*: no such folder"):
+        check_plot(tmp_path / "nowhere" / "plot.svg")
+    (tmp_path / "mine.svg").touch()
+    with pytest.raises(UsageError, match="exists; choose another --plot"):
+        check_plot(tmp_path / "mine.svg")

@@ -319,7 +319,9 @@ def test_two_processes_train_together(make_base: Callable[[str], Path], rows: Ro
         "".join(json.dumps({"text": r.text, "label": r.label, "holder": r.holder}) + "\n" for r in rows), encoding="utf-8"
     )
     recipe = tmp_path / "tiny.yaml"
-    recipe.write_text(f"base: {make_base('bert')}\npooling: mean\nepochs: 1\nbatch_size: 4\nmax_length: 32\n", encoding="utf-8")
+    recipe.write_text(
+        f"base: {make_base('bert')}\npooling: mean\nepochs: 1\nsoup: 2\nbatch_size: 4\nmax_length: 32\n", encoding="utf-8"
+    )
     script = Path(__file__).parents[1] / "training" / "train.py"
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
     options = ["--recipe", str(recipe), "--data", str(data), "--validation", str(data), "--output", str(tmp_path / "run")]

@@ -7,8 +7,6 @@ Runs that are finished in --output are not run again, so that an interrupted cur
 """
 
 import argparse
-import json
-import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,14 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from olivebranch.checkpoints import MANIFEST
-from olivebranch.errors import OlivebranchError, UsageError
-from olivebranch.evaluation import evaluate
-from olivebranch.recipe import Recipe, dump_recipe, load_recipe
+from olivebranch.errors import OlivebranchError
+from olivebranch.recipe import Recipe, load_recipe
 from olivebranch.records import LabelledText
-from olivebranch.statements import fingerprint, read_labelled
-from olivebranch.tagger import Tagger
-from olivebranch.training import load_data, train
+from olivebranch.runs import measure_once
+from olivebranch.statements import read_labelled
+from olivebranch.training import load_data
 
 Scores = dict[str, float]
 
@@ -62,23 +58,9 @@ def follow(given: argparse.Namespace) -> None:
 
 
 def run(recipe: Recipe, folder: Path, real: Sequence[LabelledText] | None) -> Scores:
-    """Macro-F1 on validation and on the real sentences, kept in `folder`; the weights are not kept."""
+    """Macro-F1 on validation and on the real sentences."""
     data = load_data(recipe)
-    plan = {"recipe": dump_recipe(recipe), "data": fingerprint(data.train), "real": fingerprint(real) if real else None}
-    done = folder.with_suffix(".json")
-    if done.exists():
-        kept = json.loads(done.read_text(encoding="utf-8"))
-        if kept["plan"] != plan:
-            raise UsageError(f"{done} is of another recipe or other data; choose another --output")
-        return {str(name): float(score) for name, score in kept["scores"].items()}
-    if not (folder / MANIFEST).exists():
-        train(recipe, data, folder, resume=(folder / "run.json").exists())
-    tagger = Tagger.load(folder)
-    texts = {"validation": data.validation, **({"real dev": real} if real else {})}
-    scores = {name: evaluate(tagger, rows, floors=False)[0]["macro_f1"]["value"] for name, rows in texts.items()}
-    done.write_text(json.dumps({"plan": plan, "scores": scores}) + "\n", encoding="utf-8")
-    shutil.rmtree(folder)
-    return scores
+    return measure_once(recipe, data, folder, {"validation": data.validation, **({"real dev": real} if real else {})})
 
 
 def table(points: Sequence[dict[str, Any]]) -> str:
@@ -100,7 +82,12 @@ def draw(points: Sequence[dict[str, Any]], path: Path) -> None:
     import pandas as pd
 
     base = alt.Chart(pd.DataFrame(points)).encode(
-        x=alt.X("statements:Q", scale=alt.Scale(type="log", nice=False), title="training statements (logarithmic)"),
+        x=alt.X(
+            "statements:Q",
+            scale=alt.Scale(type="log", nice=False),
+            axis=alt.Axis(values=_values(points, "statements")),
+            title="training statements (logarithmic)",
+        ),
         color=alt.Color("text:N", title=None, scale=alt.Scale(range=["#0072b2", "#d55e00"])),
     )
     line = base.mark_line().encode(y=alt.Y("mean(score):Q", scale=alt.Scale(zero=False), title="macro-F1"))

@@ -8,21 +8,17 @@ finished in --output are not run again, so that an interrupted call goes on wher
 """
 
 import argparse
-import json
-import shutil
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from olivebranch.checkpoints import MANIFEST
 from olivebranch.errors import OlivebranchError, UsageError
-from olivebranch.evaluation import evaluate
 from olivebranch.finetuning import TrainingData
-from olivebranch.recipe import Recipe, dump_recipe, load_recipe
+from olivebranch.recipe import Recipe, load_recipe
 from olivebranch.records import Statement
-from olivebranch.statements import SPLITS, fingerprint, load_statements
-from olivebranch.tagger import Tagger
-from olivebranch.training import train
+from olivebranch.runs import measure_once
+from olivebranch.statements import SPLITS, load_statements
+from olivebranch.training import limited
 
 Scores = dict[str, tuple[int, float]]
 """Conflict -> statements and macro-F1."""
@@ -59,25 +55,13 @@ def follow(recipe: Recipe, conflicts: int, together: bool, output: Path) -> Scor
 
 
 def run(recipe: Recipe, rows: dict[str, list[Statement]], left_out: Sequence[str], folder: Path) -> Scores:
-    """Scores of a training without these conflicts, kept in `folder`; the weights are not kept."""
+    """Scores of a training without these conflicts."""
     kept = {split: [row for row in rows[split] if row.conflict not in left_out] for split in SPLITS}
-    plan = {"recipe": dump_recipe(recipe), "data": fingerprint(kept["train"])}
-    done = folder.with_suffix(".json")
-    if done.exists():
-        known = json.loads(done.read_text(encoding="utf-8"))
-        if known["plan"] != plan:
-            raise UsageError(f"{done} is of another recipe or other data; choose another --output")
-        return {name: (int(size), float(score)) for name, (size, score) in known["scores"].items()}
-    if not (folder / MANIFEST).exists():
-        train(recipe, TrainingData(kept["train"], kept["validation"]), folder, resume=(folder / "run.json").exists())
-    tagger = Tagger.load(folder)
+    data = TrainingData(limited(kept["train"], recipe), kept["validation"])
     trained = {row.conflict for row in kept["train"]}
     texts = {name: [row for split in SPLITS for row in rows[split] if row.conflict == name] for name in left_out}
     texts[SEEN] = [row for row in kept["test"] if row.conflict in trained]
-    scores = {name: (len(part), evaluate(tagger, part, floors=False)[0]["macro_f1"]["value"]) for name, part in texts.items()}
-    done.write_text(json.dumps({"plan": plan, "scores": scores}) + "\n", encoding="utf-8")
-    shutil.rmtree(folder)
-    return scores
+    return {name: (len(texts[name]), score) for name, score in measure_once(recipe, data, folder, texts).items()}
 
 
 def table(scores: Scores) -> str:

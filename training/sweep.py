@@ -55,6 +55,8 @@ def read_space(path: Path) -> Space:
         OlivebranchError: the file cannot be read.
     """
     space = read_yaml(path)
+    if isinstance(space, dict) and "soup" in space:
+        raise UsageError(f"{path}: soup: a trial is one training; leave it out of the search")
     if not isinstance(space, dict) or not space:
         raise UsageError(f"{path} names no settings; give each a list of choices, or low and high")
     for name, values in space.items():
@@ -109,7 +111,7 @@ def _objective(start: Recipe, space: Space, folder: Path) -> Callable[[optuna.Tr
         run = folder / f"trial-{trial.number}"
         watch = _Report(trial)
         try:
-            train(with_settings(start, settings, run.name), data, run, callbacks=[watch])
+            train(replace(with_settings(start, settings, run.name), soup=1), data, run, callbacks=[watch])
         finally:
             shutil.rmtree(run, ignore_errors=True)  # a trial is for its score; train best.yaml for the model
         return watch.best

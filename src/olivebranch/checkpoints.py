@@ -119,6 +119,12 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     partial.replace(folder / MANIFEST)
 
 
+def check_free(target: Path) -> None:
+    """Raise UsageError where something stands at `target` already."""
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise UsageError(f"'{target}' exists and is not empty; choose another folder")
+
+
 @contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
     """A folder that appears at `target` whole or not at all.
@@ -127,8 +133,8 @@ def new_folder(target: Path) -> Iterator[Path]:
         UsageError: `target` exists and is not empty.
         OlivebranchError: it cannot be written.
     """
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise UsageError(f"'{target}' exists and is not empty; choose another folder")
+    check_free(target)
+    target = target.resolve()
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:

@@ -182,7 +182,7 @@ def evaluate(
         Path | None, typer.Option(help="Write the misread sentences, or the failed pairs, to this .jsonl file.")
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option(help="Draw how far the confidence is to be trusted (.svg, .png or .html).")
+        Path | None, typer.Option(help="Draw a reliability diagram and a risk-coverage curve (.svg, .png or .html).")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
     no_floors: Annotated[bool, typer.Option("--no-floors", help="Leave the majority and tf-idf floors out.")] = False,
@@ -231,7 +231,7 @@ def evaluate(
 
 @app.command()
 def calibrate(
-    data: Annotated[Path, typer.Option("--data", "-d", help="Labelled sentences of your own text, 50 or more.")],
+    data: Annotated[Path, typer.Option("--data", "-d", help="Labelled sentences of your own text, 120 or more.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the copy of the model.")],
     model: Model = None,
 ) -> None:

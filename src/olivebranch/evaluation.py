@@ -186,7 +186,7 @@ def _holder_scores(rows: Sequence[LabelledText], spans: Sequence[HolderSpan | No
     """On the sentences whose true label is a stance; a sentence that is taken for `none` names nobody.
 
     `exact_match` counts "nobody named" as a right answer; the others are precision, recall and F1 of the spans as in
-    SemEval 2013 task 9 (nervaluate), where half of a span is worth a half in `partial`.
+    SemEval 2013 task 9 (nervaluate), where in `partial` any overlap is worth a half.
     """
     stances = [index for index, row in enumerate(rows) if row.label != "none"]
     found = [(span.start, span.end) if (span := spans[index]) and predicted[index] else None for index in stances]

@@ -37,7 +37,7 @@ from olivebranch.tagger import model_folder
 TRAINED: Final = "trained.safetensors"
 HISTORY: Final = "history.json"
 SEED_STEP: Final = 1000
-"""From the seed of one training of a recipe to that of its next, so that recipes with other seeds share none."""
+"""From the seed of one training of a recipe to that of its next, so that neighbouring seeds share none."""
 
 Progress = Callable[[float, str], None]
 """Told the share of the epochs that is done, and the best score so far."""
@@ -113,6 +113,7 @@ def finetune(
         trainer.train(resume_from_checkpoint=_last_checkpoint(folder))
         members.append(trained_weights(network))
         history += trainer.state.log_history
+        trainer.accelerator.wait_for_everyone()  # others may still read the checkpoint that `_keep` deletes
         if trainer.is_world_process_zero():
             _keep(folder, members[-1], trainer.state.log_history)
     average(network.cpu(), members)

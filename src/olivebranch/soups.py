@@ -1,6 +1,6 @@
 """Several trainings from the same first weights, made into one network by the mean of their weights.
 
-Model soups, Wortsman et al. 2022 (arXiv:2203.05482): as right as the ensemble, as fast as one of its members.
+Model soups, Wortsman et al. 2022 (arXiv:2203.05482): near the ensemble in accuracy, as fast as one of its members.
 """
 
 import copy

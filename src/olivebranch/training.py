@@ -39,9 +39,14 @@ def load_data(recipe: Recipe, data: Path | None = None, validation: Path | None 
     else:
         train = read_labelled(data)
         train, chosen = (train, read_labelled(validation)) if validation else _set_aside(train, recipe.seed, data)
-    if recipe.limit and recipe.limit < len(train):
-        train = Random(recipe.seed).sample(list(train), len(train))[: recipe.limit]  # smaller samples are part of larger ones
-    return TrainingData(train, chosen)
+    return TrainingData(limited(train, recipe), chosen)
+
+
+def limited(rows: Sequence[LabelledText], recipe: Recipe) -> Sequence[LabelledText]:
+    """The recipe's sample of the rows; smaller samples are part of larger ones."""
+    if recipe.limit is None or recipe.limit >= len(rows):
+        return rows
+    return Random(recipe.seed).sample(list(rows), len(rows))[: recipe.limit]
 
 
 def train(
@@ -58,7 +63,7 @@ def train(
     Under `torchrun` every process fits and the first one writes; returns whether this is the one.
 
     Args:
-        init: go on from this model folder, or released model by name, instead of from the base; in one training.
+        init: go on from this model folder, or released model by name, instead of from the base.
         resume: go on from the last checkpoint in `folder`.
         callbacks: what else transformers' Trainer shall call.
 
@@ -68,8 +73,8 @@ def train(
     """
     if recipe.method != "finetune" and (init or resume):
         raise UsageError(f"recipe '{recipe.name}' fits in one step; leave --init and --resume out")
-    if init:
-        recipe = replace(recipe, soup=1)
+    if init and recipe.soup > 1:
+        raise UsageError(f"soup: {recipe.soup} is not allowed with --init, which goes on in one training; leave it out")
     first = os.environ.get("RANK", "0") == "0"  # torchrun sets it
     if first:
         _prepare_folder(folder, resume, {"recipe": dump_recipe(recipe), "data": fingerprint(data.train), "init": init})
