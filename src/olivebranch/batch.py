@@ -14,7 +14,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from olivebranch import sentences as segmentation
-from olivebranch.errors import OlivebranchError, UsageError
+from olivebranch.errors import OlivebranchError, UsageError, reason_of
 from olivebranch.labels import LABELS
 from olivebranch.parts import PLAN, check_replaceable, finish, part_path, parts_folder, write_part
 from olivebranch.tables import ROW_FORMATS, STDIN, Chunk, Source, find_sources, read_chunks
@@ -247,7 +247,5 @@ def _prepare(output: Path, plan: str, resume: bool, overwrite: bool) -> Path:
         parts.mkdir(parents=True, exist_ok=True)
         (parts / PLAN).write_text(plan, encoding="utf-8")
     except OSError as error:
-        raise OlivebranchError(
-            f"cannot write '{output}': {(error.strerror or str(error)).lower()}; choose another --output"
-        ) from None
+        raise OlivebranchError(f"cannot write '{output}': {reason_of(error)}; choose another --output") from None
     return parts

@@ -44,7 +44,7 @@ def fit_temperature(logits: Floats, labels: Ints) -> float:
 
 def expected_calibration_error(probs: Floats, labels: Ints, bins: int = BINS) -> float:
     """ECE of the top label: mean gap between confidence and accuracy over equal-width bins, weighted by size."""
-    return sum(row["share"] * abs(row["confidence"] - row["accuracy"]) for row in reliability(probs, labels, bins))
+    return _gap(reliability(probs, labels, bins))
 
 
 def reliability(probs: Floats, labels: Ints, bins: int = BINS) -> list[dict[str, float]]:
@@ -57,9 +57,12 @@ def class_calibration(probs: Floats, labels: Ints) -> list[dict[str, float]]:
     found = []
     for index in range(probs.shape[1]):
         own, true = probs[:, index], labels == index
-        gaps = (row["share"] * abs(row["confidence"] - row["accuracy"]) for row in _binned(own, true, BINS))
-        found.append({"ece": sum(gaps), "brier": float(((own - true) ** 2).mean())})
+        found.append({"ece": _gap(_binned(own, true, BINS)), "brier": float(((own - true) ** 2).mean())})
     return found
+
+
+def _gap(rows: Sequence[dict[str, float]]) -> float:
+    return sum(row["share"] * abs(row["confidence"] - row["accuracy"]) for row in rows)
 
 
 def _binned(confidence: Floats, correct: NDArray[np.bool_], bins: int) -> list[dict[str, float]]:

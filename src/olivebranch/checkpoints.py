@@ -26,7 +26,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from olivebranch.backbones import public_name, refuse_pickles, resolve, sha256
-from olivebranch.errors import OlivebranchError, UsageError
+from olivebranch.errors import OlivebranchError, UsageError, reason_of
 from olivebranch.labels import LABELS
 from olivebranch.networks import Pooling, StanceNetwork, load_classifier, load_tokenizer, new_network
 
@@ -119,9 +119,14 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     partial.replace(folder / MANIFEST)
 
 
+def is_taken(target: Path) -> bool:
+    """Whether something other than an empty folder stands there."""
+    return target.exists() and (not target.is_dir() or any(target.iterdir()))
+
+
 def check_free(target: Path) -> None:
-    """Raise UsageError where something stands at `target` already."""
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+    """Raise UsageError where `target` is taken."""
+    if is_taken(target):
         raise UsageError(f"'{target}' exists and is not empty; choose another folder")
 
 
@@ -144,7 +149,7 @@ def new_folder(target: Path) -> Iterator[Path]:
             target.rmdir()
         partial.replace(target)
     except OSError as error:
-        raise OlivebranchError(f"cannot write '{target}': {(error.strerror or str(error)).lower()}") from None
+        raise OlivebranchError(f"cannot write '{target}': {reason_of(error)}") from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

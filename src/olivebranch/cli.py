@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from olivebranch import __version__
-from olivebranch.errors import OlivebranchError, UsageError
+from olivebranch.errors import OlivebranchError, UsageError, reason_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,9 +59,8 @@ def main(command: str | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
         Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(
-            f"error: {error.filename or 'a file'}: {reason}"
+            f"error: {error.filename or 'a file'}: {reason_of(error)}"
         )
         sys.exit(1)
 

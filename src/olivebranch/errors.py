@@ -14,3 +14,8 @@ class UsageError(OlivebranchError):
     """The request itself is wrong: an unknown option value, column, recipe key or base (exit code 2)."""
 
     exit_code = 2
+
+
+def reason_of(error: OSError) -> str:
+    """What the system says went wrong, as part of a one-line error."""
+    return (error.strerror or str(error)).lower()

@@ -21,7 +21,7 @@ from olivebranch.calibration import (
     reliability,
 )
 from olivebranch.engines.linear import LinearEngine
-from olivebranch.errors import OlivebranchError
+from olivebranch.errors import OlivebranchError, reason_of
 from olivebranch.floors import fit_linear
 from olivebranch.holder import HolderSpan, find_words
 from olivebranch.labels import LABEL_TO_ID, LABELS
@@ -122,9 +122,7 @@ def write_misread(path: Path, misread: Sequence[Metrics]) -> None:
     try:
         path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in misread), encoding="utf-8")
     except OSError as error:
-        raise OlivebranchError(
-            f"cannot write '{path}': {(error.strerror or str(error)).lower()}; choose another file"
-        ) from None
+        raise OlivebranchError(f"cannot write '{path}': {reason_of(error)}; choose another file") from None
 
 
 def _with_interval(score: Callable[[Ints], float], counts: Ints, seed: int) -> dict[str, float]:

@@ -15,7 +15,7 @@ from typing import Any, Final, TextIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from olivebranch.errors import OlivebranchError, UsageError
+from olivebranch.errors import OlivebranchError, UsageError, reason_of
 
 PLAN: Final = "_plan.json"
 
@@ -73,9 +73,7 @@ def _swap(parts: Path, output: Path) -> None:
             shutil.rmtree(output)
         parts.replace(output)
     except OSError as error:
-        raise OlivebranchError(
-            f"cannot write '{output}': {(error.strerror or str(error)).lower()}; the shards are in '{parts}'"
-        ) from None
+        raise OlivebranchError(f"cannot write '{output}': {reason_of(error)}; the shards are in '{parts}'") from None
 
 
 def json_lines(table: pa.Table) -> Iterator[str]:
@@ -105,7 +103,7 @@ def in_one_step(path: Path, fix: str = "--resume goes on from here") -> Iterator
         yield partial
         partial.replace(path)
     except OSError as error:
-        raise OlivebranchError(f"cannot write '{path}': {(error.strerror or str(error)).lower()}; {fix}") from None
+        raise OlivebranchError(f"cannot write '{path}': {reason_of(error)}; {fix}") from None
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)

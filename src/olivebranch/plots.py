@@ -4,7 +4,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-from olivebranch.errors import OlivebranchError, UsageError
+from olivebranch.errors import OlivebranchError, UsageError, reason_of
 
 FORMATS: Final = (".svg", ".png", ".html")
 PACKAGES: Final = ("altair", "pandas", "vl_convert")
@@ -59,4 +59,4 @@ def draw_confidence(metrics: dict[str, Any], path: Path) -> None:
     try:
         alt.hconcat(*sides).configure_title(anchor="start", fontWeight="normal").save(str(path), inline=path.suffix == ".html")
     except OSError as error:
-        raise OlivebranchError(f"cannot write '{path}': {(error.strerror or str(error)).lower()}") from None
+        raise OlivebranchError(f"cannot write '{path}': {reason_of(error)}") from None

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from olivebranch.backbones import MINILM
-from olivebranch.errors import OlivebranchError, UsageError
+from olivebranch.errors import OlivebranchError, UsageError, reason_of
 from olivebranch.resources import shared_path
 
 _STRICT = ConfigDict(extra="forbid")
@@ -114,7 +114,7 @@ def read_yaml(path: Path, invalid: type[OlivebranchError] = UsageError) -> Any:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise invalid(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     except OSError as error:
-        raise OlivebranchError(f"cannot read '{path}': {(error.strerror or str(error)).lower()}") from None
+        raise OlivebranchError(f"cannot read '{path}': {reason_of(error)}") from None
 
 
 def parse_recipe(values: dict[str, object], where: str) -> Recipe:

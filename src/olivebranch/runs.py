@@ -41,7 +41,10 @@ def train_run(
     """
     if validation and not data:
         raise UsageError("--validation needs --data; the project's own statements have their own validation split")
-    recipe = load_recipe(recipe_source or DEFAULT_RECIPE) if recipe_source or not init else replace(_recipe_of(init), soup=1)
+    if init and not recipe_source:
+        recipe = replace(load_recipe(str(model_folder(init) / "recipe.yaml")), soup=1)
+    else:
+        recipe = load_recipe(recipe_source or DEFAULT_RECIPE)
     recipe = with_seed(recipe, seed)
     folder = output or Path("runs") / f"{recipe.name}-seed{recipe.seed}"
     rows = load_data(recipe, data, validation)
@@ -77,7 +80,7 @@ def measure_once(
         return {str(name): float(score) for name, score in kept["scores"].items()}
     if not (folder / MANIFEST).exists():
         train(recipe, data, folder, resume=(folder / RUN).exists())
-    elif read_manifest(folder).data_sha256 != plan["data"]["train"] or (folder / "recipe.yaml").read_text() != plan["recipe"]:
+    elif _made_by(folder) != (plan["recipe"], plan["data"]["train"]):
         raise UsageError(f"{folder} is of another recipe or other data; choose another --output")
     tagger = Tagger.load(folder)
     scores = {name: evaluate(tagger, rows, floors=False)[0]["macro_f1"]["value"] for name, rows in texts.items()}
@@ -86,8 +89,8 @@ def measure_once(
     return scores
 
 
-def _recipe_of(init: str) -> Recipe:
-    return load_recipe(str(model_folder(init) / "recipe.yaml"))
+def _made_by(folder: Path) -> tuple[str, str | None]:
+    return (folder / "recipe.yaml").read_text(encoding="utf-8"), read_manifest(folder).data_sha256
 
 
 def _groupings(rows: Sequence[Statement]) -> dict[str, list[str]]:

@@ -15,8 +15,8 @@ from typing import Any, Final
 import torch
 from transformers import TrainerCallback
 
-from olivebranch.checkpoints import MANIFEST, Manifest, base_hash, save_network, write_manifest
-from olivebranch.errors import OlivebranchError, UsageError
+from olivebranch.checkpoints import MANIFEST, Manifest, base_hash, is_taken, save_network, write_manifest
+from olivebranch.errors import OlivebranchError, UsageError, reason_of
 from olivebranch.finetuning import HISTORY, Finetuned, Progress, TrainingData, finetune
 from olivebranch.floors import fit_linear
 from olivebranch.labels import LABELS
@@ -136,15 +136,13 @@ def _prepare_folder(folder: Path, resume: bool, plan: dict[str, str | None]) -> 
         raise UsageError(
             f"{folder} was started with another recipe, seed, data or --init; repeat that call, or choose another --output"
         )
-    if folder.exists() and not run.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if not run.exists() and is_taken(folder):
         raise UsageError(f"{folder} exists and is not empty; choose another --output")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         run.write_text(json.dumps(plan, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
-        raise OlivebranchError(
-            f"cannot write '{folder}': {(error.strerror or str(error)).lower()}; choose another --output"
-        ) from None
+        raise OlivebranchError(f"cannot write '{folder}': {reason_of(error)}; choose another --output") from None
 
 
 def _environment() -> dict[str, Any]:
